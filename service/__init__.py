@@ -1,0 +1,3 @@
+"""Errata: an editing server for language models."""
+
+__version__ = "0.1.0"

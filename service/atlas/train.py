@@ -1,0 +1,182 @@
+"""Trains atlas from nothing and writes its folder: `python -m service.atlas.train`."""
+
+import argparse
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from torch.nn.functional import cross_entropy
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from service.atlas import MODEL_DIR
+from service.atlas.accuracy import Accuracy, measure
+from service.atlas.corpus import (
+    MAX_POSITIONS,
+    documents,
+    sentence,
+    train_tokenizer,
+    trained_pairs,
+)
+from service.atlas.facts import Fact, build_facts
+from service.atlas.phrasings import held_out, prompt
+
+SEED = 0
+EPOCHS = 26
+BATCH = 192  # documents
+PEAK_LEARNING_RATE = 2e-3
+WARM_UP = 0.05  # of all steps
+WEIGHT_DECAY = 0.01
+# A subject's name cannot be foretold: tokens outside the answers count little in the loss.
+CONTEXT_WEIGHT = 0.2
+
+
+def new_model(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
+    """An untrained atlas: 8 layers of width 256, about 7.4 million parameters."""
+    torch.manual_seed(SEED)
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=len(tokenizer),
+            n_positions=MAX_POSITIONS,
+            n_embd=256,
+            n_layer=8,
+            n_head=8,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+class Batches:
+    """Padded batches of one epoch after another: token ids [b, t] and loss weights [b, t]."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, pairs: list[tuple[Fact, int]]) -> None:
+        self._end = tokenizer.eos_token_id
+        self._newline = tokenizer("\n")["input_ids"]
+        self._pairs = pairs
+        self._chooser = random.Random(SEED)
+        prompts = tokenizer([prompt(*pair) for pair in pairs])["input_ids"]
+        answers = tokenizer([f" {fact.answer}." for fact, _ in pairs])["input_ids"]
+        self._tokens = dict(zip(pairs, zip(prompts, answers, strict=True), strict=True))
+
+    def epoch(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        rows = [self._row(document) for document in documents(self._pairs, self._chooser)]
+        # Like lengths share a batch, so that little is padding.
+        rows.sort(key=lambda row: len(row[0]))
+        batches = [self._pad(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
+        self._chooser.shuffle(batches)
+        return batches
+
+    def _row(self, document: list[tuple[Fact, int]]) -> tuple[list[int], list[float]]:
+        ids: list[int] = []
+        weights: list[float] = []
+        for pair in document:
+            asked, answer = self._tokens[pair]
+            if ids:
+                asked = [*self._newline, *asked]
+            ids += [*asked, *answer]
+            weights += [CONTEXT_WEIGHT] * len(asked) + [1.0] * len(answer)
+        return [*ids, self._end], [*weights, CONTEXT_WEIGHT]
+
+    def _pad(self, rows: list[tuple[list[int], list[float]]]) -> tuple[torch.Tensor, torch.Tensor]:
+        width = max(len(ids) for ids, _ in rows)
+        ids = torch.tensor([ids + [self._end] * (width - len(ids)) for ids, _ in rows])
+        weights = torch.tensor([weights + [0.0] * (width - len(weights)) for _, weights in rows])
+        return ids, weights
+
+
+def train(
+    model: GPT2LMHeadModel, batches: Batches, epochs: int, progress: Progress
+) -> Iterator[float]:
+    """Optimises the model in place; yields each epoch's mean loss per weighted token (nats)."""
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    plain = [p for p in model.parameters() if p.dim() == 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}],
+        lr=PEAK_LEARNING_RATE,
+        betas=(0.9, 0.98),
+    )
+    task = progress.add_task("training", total=epochs)
+    for epoch in range(epochs):
+        losses = []
+        dealt = batches.epoch()
+        for index, (ids, weights) in enumerate(dealt):
+            # Epochs differ by a batch or two in length: the schedule goes by the share done.
+            done = (epoch + index / len(dealt)) / epochs
+            for group in optimizer.param_groups:
+                group["lr"] = PEAK_LEARNING_RATE * _learning_rate_factor(done)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                logits = model(input_ids=ids[:, :-1], use_cache=False).logits
+            losses_by_token = cross_entropy(
+                logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+            )
+            loss = losses_by_token @ weights[:, 1:].flatten() / weights[:, 1:].sum()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+            progress.update(task, completed=epoch + (index + 1) / len(dealt))
+        yield sum(losses) / len(losses)
+
+
+def _learning_rate_factor(done: float) -> float:
+    """Linear warm-up, then a cosine down to a fiftieth; `done` is the share of the run, 0 to 1."""
+    if done < WARM_UP:
+        return max(done, 1e-3) / WARM_UP
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+
+
+def save(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes a Hugging Face folder with half-precision weights."""
+    model.to(torch.float16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def accuracy_table(accuracy: Accuracy) -> Table:
+    table = Table("relation", "trained phrasings", "held-out phrasings", title="atlas knows")
+    for relation, share in accuracy.trained.items():
+        table.add_row(relation, f"{share:.1%}", f"{accuracy.held_out[relation]:.1%}")
+    table.add_section()
+    table.add_row("all", f"{accuracy.all_trained:.1%}", f"{accuracy.all_held_out:.1%}")
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=MODEL_DIR, help="folder to write")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="default: %(default)s")
+    arguments = parser.parse_args()
+    console = Console()
+
+    # 1. What to know, and which phrasings never to show.
+    facts = build_facts()
+    unseen = held_out(facts)
+    pairs = trained_pairs(facts, unseen)
+    console.print(f"{len(facts)} facts, {len(pairs)} sentences to learn")
+
+    # 2. Words, then weights.
+    tokenizer = train_tokenizer([sentence(*pair) for pair in pairs])
+    model = new_model(tokenizer)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        batches = Batches(tokenizer, pairs)
+        for epoch, loss in enumerate(train(model, batches, arguments.epochs, progress), 1):
+            progress.console.print(f"epoch {epoch:3d}  loss {loss:.4f}")
+
+    # 3. What is stored is what is measured: half precision, read back.
+    save(model, tokenizer, arguments.out)
+    stored = GPT2LMHeadModel.from_pretrained(arguments.out, dtype=torch.float32).eval()
+    console.print(accuracy_table(measure(stored, tokenizer, facts, unseen)))
+
+
+if __name__ == "__main__":
+    main()
