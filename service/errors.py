@@ -1,0 +1,102 @@
+"""What can go wrong, as facts: each error holds the numbers and ids that its message is made of.
+
+`service.api.problems` maps these to HTTP, `service.cli` to one line and an exit code.
+"""
+
+from dataclasses import dataclass
+
+
+class ErrataError(Exception):
+    """The root of every error that Errata raises on purpose."""
+
+
+class StartupError(ErrataError):
+    """The server can't start; the message is the one line that the operator reads."""
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One thing wrong with one field of a request."""
+
+    field: str  # as in the request's JSON: `edits[3].subject`
+    reason: str
+
+
+class InvalidRequestError(ErrataError):
+    """The request breaks a rule; nothing of it was taken."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.reason}" for error in errors))
+        self.errors = errors
+
+
+class NotFoundError(ErrataError):
+    def __init__(self, kind: str, number: int) -> None:
+        super().__init__(f"there is no {kind} {number}")
+        self.kind = kind
+        self.number = number
+
+
+class ConflictError(ErrataError):
+    """The state of the log or of an edit does not allow what was asked."""
+
+
+class StaleVersionError(ConflictError):
+    def __init__(self, expected: int, current: int) -> None:
+        super().__init__(f"expected version {expected}, but the log is at version {current}")
+        self.expected = expected
+        self.current = current
+
+
+class IllegalTransitionError(ConflictError):
+    def __init__(self, edit_id: int, current: str, wanted: str) -> None:
+        super().__init__(f"edit {edit_id} is {current} and can't become {wanted}")
+        self.edit_id = edit_id
+        self.current = current
+        self.wanted = wanted
+
+
+class IdempotencyError(ErrataError):
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used before with another body")
+
+
+class QueueFullError(ErrataError):
+    retry_after_s = 5
+
+    def __init__(self, depth: int) -> None:
+        super().__init__(f"the queue holds {depth} edits and takes no more for now")
+        self.depth = depth
+
+
+class NotAuthenticatedError(ErrataError):
+    def __init__(self) -> None:
+        super().__init__("a valid API key is required: Authorization: Bearer <key>")
+
+
+class ForbiddenError(ErrataError):
+    def __init__(self, wanted: str, held: str) -> None:
+        super().__init__(f"this needs a key of scope '{wanted}'; this key's scope is '{held}'")
+        self.wanted = wanted
+        self.held = held
+
+
+class EditingError(ErrataError):
+    """An edit can't be applied to this model."""
+
+    def __init__(self, edit_id: int, reason: str) -> None:
+        super().__init__(reason)
+        self.edit_id = edit_id
+        self.reason = reason
+
+
+class LogCorruptError(StartupError):
+    """An artifact or a state differs from what the log says of it."""
+
+    def __init__(self, what: str, expected: str, found: str) -> None:
+        super().__init__(
+            f"{what} does not match the log: expected sha256 {expected}, found {found}. "
+            "Restore the data directory from a backup."
+        )
+        self.expected = expected
+        self.found = found

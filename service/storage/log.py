@@ -1,0 +1,209 @@
+"""The append-only log of versions. A version exists when its row is committed, and not before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from service.domain.batches import Batch, BatchMetrics, BatchTimings
+from service.domain.states import BatchState, EditState
+from service.domain.versions import Version, VersionKind
+from service.errors import NotFoundError, StaleVersionError, StartupError
+from service.storage.database import Database, now
+from service.storage.queue import WORKER
+from service.storage.rows import batch_of, move, version_of
+from service.storage.tables import BatchRow, EditRow, EventRow, StoreRow, VersionRow
+
+SYSTEM = "system"
+
+
+@dataclass(frozen=True)
+class EditOutcome:
+    """What the worker found out about one edit that it applied."""
+
+    note: str | None
+    probability_before: float
+    probability_after: float
+    verified: bool
+
+
+@dataclass(frozen=True)
+class AppliedBatch:
+    """Everything that one transaction writes when a batch is applied."""
+
+    editor: str
+    outcomes: Mapping[int, EditOutcome]  # by edit id, in the batch's order
+    hyperparameters: Mapping[str, float | int | str | bool | None]
+    metrics: BatchMetrics
+    timings: BatchTimings
+    artifact: str
+    checksum: str
+
+
+class Log:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, model: str, fingerprint: str, base_checksum: str) -> None:
+        """Writes version 0 into an empty log; raises `StartupError` if the log is of another
+        model.
+        """
+        with self._database.write() as session:
+            store = session.get(StoreRow, 1)
+            if store is None:
+                moment = now()
+                session.add(StoreRow(id=1, model=model, fingerprint=fingerprint, created_at=moment))
+                session.add(
+                    VersionRow(
+                        version=0,
+                        kind=VersionKind.BASE,
+                        batch_ids=[],
+                        checksum=base_checksum,
+                        actor=SYSTEM,
+                        created_at=moment,
+                    )
+                )
+            elif store.fingerprint != fingerprint:
+                raise StartupError(
+                    f"the log was made for model '{store.model}' (fingerprint "
+                    f"{store.fingerprint[:12]}), but '{model}' has fingerprint {fingerprint[:12]}: "
+                    "serve the model it was made for, or use another ERRATA_DATA_DIR"
+                )
+
+    def versions(self, after: int = -1, limit: int | None = None) -> list[Version]:
+        """Versions above `after`, oldest first; all of them without a limit."""
+        query = (
+            select(VersionRow)
+            .where(VersionRow.version > after)
+            .order_by(VersionRow.version)
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            return [version_of(row) for row in session.scalars(query)]
+
+    def version(self, number: int) -> Version:
+        with self._database.read() as session:
+            row = session.get(VersionRow, number)
+            if row is None:
+                raise NotFoundError("version", number)
+            return version_of(row)
+
+    def batch(self, batch_id: int) -> Batch:
+        with self._database.read() as session:
+            row = session.get(BatchRow, batch_id)
+            if row is None:
+                raise NotFoundError("batch", batch_id)
+            return batch_of(row)
+
+    def batches(self, after: int, limit: int) -> list[Batch]:
+        query = select(BatchRow).where(BatchRow.id > after).order_by(BatchRow.id).limit(limit)
+        with self._database.read() as session:
+            return [batch_of(row) for row in session.scalars(query)]
+
+    def commit_batch(self, applied: AppliedBatch, built_on: int) -> tuple[Version, Batch]:
+        """Writes the version, the batch and its edits' new states in one transaction.
+
+        Raises `StaleVersionError` when the log has moved past `built_on`.
+        """
+        with self._database.write() as session:
+            number = _next_version(session, built_on)
+            moment = now()
+            # Batch and version name each other: the version row goes in first, its list of
+            # batches when the batch has its id.
+            version = VersionRow(
+                version=number,
+                kind=VersionKind.APPLY,
+                batch_ids=[],
+                parent=built_on,
+                artifact=applied.artifact,
+                checksum=applied.checksum,
+                actor=WORKER,
+                created_at=moment,
+            )
+            session.add(version)
+            session.flush()
+            batch = BatchRow(
+                editor=applied.editor,
+                status=BatchState.APPLIED,
+                version=number,
+                edit_ids=list(applied.outcomes),
+                hyperparameters=dict(applied.hyperparameters),
+                metrics=asdict(applied.metrics),
+                timings=asdict(applied.timings),
+                artifact=applied.artifact,
+                created_at=moment,
+            )
+            session.add(batch)
+            session.flush()
+            version.batch_ids = [batch.id]
+            rows = session.scalars(select(EditRow).where(EditRow.id.in_(applied.outcomes))).all()
+            for row in rows:
+                outcome = applied.outcomes[row.id]
+                row.batch_id = batch.id
+                row.version = number
+                row.claimed_by = None
+                row.note = outcome.note
+                row.probability_before = outcome.probability_before
+                row.probability_after = outcome.probability_after
+                row.verified = outcome.verified
+            move(session, rows, EditState.APPLIED, WORKER, version=number)
+            _record(session, number, WORKER, None)
+            return version_of(version), batch_of(batch)
+
+    def commit_change(
+        self,
+        kind: VersionKind,
+        batch_ids: Sequence[int],
+        *,
+        built_on: int,
+        parent: int,
+        artifact: str | None,
+        checksum: str,
+        actor: str,
+        reason: str,
+    ) -> Version:
+        """Writes the version of a rollback or restore, and the new states of the batches that it
+        takes out or puts back and of their edits.
+
+        Raises `StaleVersionError` when the log has moved past `built_on`.
+        """
+        rolled_back = kind is VersionKind.ROLLBACK
+        with self._database.write() as session:
+            number = _next_version(session, built_on)
+            version = VersionRow(
+                version=number,
+                kind=kind,
+                batch_ids=list(batch_ids),
+                parent=parent,
+                artifact=artifact,
+                checksum=checksum,
+                actor=actor,
+                reason=reason,
+                created_at=now(),
+            )
+            session.add(version)
+            session.flush()
+            for batch in session.scalars(select(BatchRow).where(BatchRow.id.in_(batch_ids))):
+                batch.status = BatchState.ROLLED_BACK if rolled_back else BatchState.APPLIED
+            edits = session.scalars(select(EditRow).where(EditRow.batch_id.in_(batch_ids))).all()
+            state = EditState.ROLLED_BACK if rolled_back else EditState.APPLIED
+            move(session, edits, state, actor, reason, version=number)
+            if not rolled_back:
+                for edit in edits:
+                    edit.version = number
+            _record(session, number, actor, reason)
+            return version_of(version)
+
+
+def _next_version(session: Session, built_on: int) -> int:
+    current = session.scalar(select(func.max(VersionRow.version)))
+    if current != built_on:
+        raise StaleVersionError(built_on, current or 0)
+    return built_on + 1
+
+
+def _record(session: Session, version: int, actor: str, reason: str | None) -> None:
+    session.execute(
+        insert(EventRow).values(version=version, actor=actor, reason=reason, created_at=now())
+    )

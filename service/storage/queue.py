@@ -1,0 +1,195 @@
+"""The queue of edits: taken durably, claimed first in first out by priority."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import func, insert, or_, select, update
+
+from service.domain.edits import Correction, Edit
+from service.domain.states import EditState
+from service.errors import ConflictError, IdempotencyError, NotFoundError, QueueFullError
+from service.storage.database import Database, now
+from service.storage.rows import edit_of, move
+from service.storage.tables import EditRow, EventRow, SubmissionRow
+
+WORKER = "worker"  # the actor of what no client asked for
+
+
+class EditQueue:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def submit(
+        self,
+        corrections: Sequence[Correction],
+        *,
+        actor: str,
+        idempotency_key: str | None,
+        body_hash: str,
+        max_depth: int,
+    ) -> list[Edit]:
+        """Stores all of `corrections` as queued edits, or none. A second call with the same
+        `idempotency_key` and body stores nothing and returns the first call's edits.
+
+        Raises `IdempotencyError` for the same key with another body, `QueueFullError`.
+        """
+        with self._database.write() as session:
+            if idempotency_key is not None:
+                earlier = session.scalar(
+                    select(SubmissionRow).where(
+                        SubmissionRow.actor == actor,
+                        SubmissionRow.idempotency_key == idempotency_key,
+                    )
+                )
+                if earlier is not None:
+                    if earlier.body_hash != body_hash:
+                        raise IdempotencyError
+                    rows = select(EditRow).where(EditRow.submission_id == earlier.id)
+                    return [edit_of(row) for row in session.scalars(rows.order_by(EditRow.id))]
+            depth = session.scalar(select(func.count()).where(EditRow.status == EditState.QUEUED))
+            if (depth or 0) + len(corrections) > max_depth:
+                raise QueueFullError(depth or 0)
+            moment = now()
+            submission = SubmissionRow(
+                actor=actor,
+                idempotency_key=idempotency_key,
+                body_hash=body_hash,
+                created_at=moment,
+            )
+            session.add(submission)
+            session.flush()
+            values = [
+                {
+                    "submission_id": submission.id,
+                    "submitted_by": actor,
+                    "editor": correction.editor,
+                    "prompt": correction.prompt,
+                    "subject": correction.subject,
+                    "target_new": correction.target_new,
+                    "target_true": correction.target_true,
+                    "paraphrases": list(correction.paraphrases),
+                    "neighborhood": list(correction.neighborhood),
+                    "client_metadata": correction.metadata,
+                    "priority": correction.priority,
+                    "status": EditState.QUEUED,
+                    "attempts": 0,
+                    "created_at": moment,
+                    "updated_at": moment,
+                }
+                for correction in corrections
+            ]
+            statement = insert(EditRow).returning(EditRow, sort_by_parameter_order=True)
+            queued = [edit_of(row) for row in session.scalars(statement, values)]
+            session.execute(
+                insert(EventRow),
+                [
+                    {
+                        "edit_id": edit.id,
+                        "to_status": EditState.QUEUED,
+                        "actor": actor,
+                        "created_at": moment,
+                    }
+                    for edit in queued
+                ],
+            )
+            return queued
+
+    def get(self, edit_id: int) -> Edit:
+        with self._database.read() as session:
+            row = session.get(EditRow, edit_id)
+            if row is None:
+                raise NotFoundError("edit", edit_id)
+            return edit_of(row)
+
+    def page(
+        self,
+        *,
+        after: int,
+        limit: int,
+        status: EditState | None = None,
+        batch_id: int | None = None,
+        submission_of: int | None = None,
+    ) -> list[Edit]:
+        """Edits with an id above `after`, oldest first. `submission_of` asks for those that were
+        handed in together with that edit.
+        """
+        query = select(EditRow).where(EditRow.id > after).order_by(EditRow.id).limit(limit)
+        if status is not None:
+            query = query.where(EditRow.status == status)
+        if batch_id is not None:
+            query = query.where(EditRow.batch_id == batch_id)
+        if submission_of is not None:
+            one = select(EditRow.submission_id).where(EditRow.id == submission_of)
+            query = query.where(EditRow.submission_id == one.scalar_subquery())
+        with self._database.read() as session:
+            return [edit_of(row) for row in session.scalars(query)]
+
+    def depth(self) -> int:
+        with self._database.read() as session:
+            query = select(func.count()).where(EditRow.status == EditState.QUEUED)
+            return session.scalar(query) or 0
+
+    def cancel(self, edit_id: int, actor: str) -> Edit:
+        """Takes a queued edit back; raises `ConflictError` once it is claimed."""
+        with self._database.write() as session:
+            row = session.get(EditRow, edit_id)
+            if row is None:
+                raise NotFoundError("edit", edit_id)
+            if row.status != EditState.QUEUED:
+                raise ConflictError(
+                    f"edit {edit_id} is {row.status}; only a queued one is cancelled"
+                )
+            move(session, [row], EditState.CANCELLED, actor)
+            return edit_of(row)
+
+    def claim(self, run: str, limit: int) -> list[Edit]:
+        """Claims the next batch for worker run `run`: edits of one editor, by priority, then by
+        age. Edits that another run left in the middle of applying come back first.
+        """
+        # Left behind: still applying, but not by this run. (One worker runs at a time.)
+        stale = (EditRow.status == EditState.APPLYING) & (
+            or_(EditRow.claimed_by.is_(None), EditRow.claimed_by != run)
+        )
+        claimable = or_(EditRow.status == EditState.QUEUED, stale)
+        order = (stale.desc(), EditRow.priority.desc(), EditRow.id)
+        with self._database.write() as session:
+            editor = (
+                select(EditRow.editor).where(claimable).order_by(*order).limit(1).scalar_subquery()
+            )
+            query = (
+                select(EditRow)
+                .where(claimable, EditRow.editor == editor)
+                .order_by(*order)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            rows = list(session.scalars(query))
+            fresh = [row for row in rows if row.status == EditState.QUEUED]
+            move(session, fresh, EditState.APPLYING, WORKER)
+            for row in rows:
+                row.claimed_by = run
+                row.attempts += 1
+            # A batch is applied in the order in which its edits were handed in.
+            return sorted((edit_of(row) for row in rows), key=lambda edit: edit.id)
+
+    def release(self, edit_ids: Sequence[int]) -> None:
+        """Gives claimed edits back: the next claim takes them again."""
+        with self._database.write() as session:
+            session.execute(
+                update(EditRow)
+                .where(EditRow.id.in_(edit_ids), EditRow.status == EditState.APPLYING)
+                .values(claimed_by=None)
+            )
+
+    def fail(self, reasons: Mapping[int, str]) -> None:
+        self._end(reasons, EditState.FAILED)
+
+    def supersede(self, reasons: Mapping[int, str]) -> None:
+        self._end(reasons, EditState.SUPERSEDED)
+
+    def _end(self, reasons: Mapping[int, str], state: EditState) -> None:
+        with self._database.write() as session:
+            rows = session.scalars(select(EditRow).where(EditRow.id.in_(reasons))).all()
+            for row in rows:
+                row.error = reasons[row.id]
+                row.claimed_by = None
+                move(session, [row], state, WORKER, reason=reasons[row.id])

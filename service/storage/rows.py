@@ -1,0 +1,114 @@
+"""Rows become the domain's objects here, and events are written."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from service.domain.batches import Batch, BatchMetrics, BatchTimings
+from service.domain.edits import Correction, Edit
+from service.domain.keys import ApiKey, Scope
+from service.domain.states import BatchState, EditState, check_transition
+from service.domain.versions import Version, VersionKind
+from service.storage.database import now
+from service.storage.tables import ApiKeyRow, BatchRow, EditRow, EventRow, VersionRow
+
+
+def edit_of(row: EditRow) -> Edit:
+    correction = Correction(
+        prompt=row.prompt,
+        target_new=row.target_new,
+        editor=row.editor,
+        subject=row.subject,
+        target_true=row.target_true,
+        paraphrases=tuple(row.paraphrases),
+        neighborhood=tuple(row.neighborhood),
+        metadata=row.client_metadata,
+        priority=row.priority,
+    )
+    return Edit(
+        id=row.id,
+        correction=correction,
+        status=EditState(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        submitted_by=row.submitted_by,
+        attempts=row.attempts,
+        batch_id=row.batch_id,
+        version=row.version,
+        error=row.error,
+        note=row.note,
+        probability_before=row.probability_before,
+        probability_after=row.probability_after,
+        verified=row.verified,
+    )
+
+
+def batch_of(row: BatchRow) -> Batch:
+    return Batch(
+        id=row.id,
+        editor=row.editor,
+        status=BatchState(row.status),
+        version=row.version,
+        edit_ids=tuple(row.edit_ids),
+        hyperparameters=row.hyperparameters,
+        metrics=BatchMetrics(**row.metrics),
+        timings=BatchTimings(**row.timings),
+        artifact=row.artifact,
+        created_at=row.created_at,
+    )
+
+
+def version_of(row: VersionRow) -> Version:
+    return Version(
+        version=row.version,
+        kind=VersionKind(row.kind),
+        batch_ids=tuple(row.batch_ids),
+        parent=row.parent,
+        artifact=row.artifact,
+        checksum=row.checksum,
+        actor=row.actor,
+        reason=row.reason,
+        created_at=row.created_at,
+    )
+
+
+def key_of(row: ApiKeyRow) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        name=row.name,
+        scope=Scope(row.scope),
+        hint=row.hint,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def move(
+    session: Session,
+    rows: Iterable[EditRow],
+    wanted: EditState,
+    actor: str,
+    reason: str | None = None,
+    version: int | None = None,
+) -> None:
+    """Changes the state of edits, as the transition table allows, and writes the event of each."""
+    moment = now()
+    events = []
+    for row in rows:
+        check_transition(row.id, EditState(row.status), wanted)
+        events.append(
+            {
+                "edit_id": row.id,
+                "version": version,
+                "from_status": row.status,
+                "to_status": wanted,
+                "actor": actor,
+                "reason": reason,
+                "created_at": moment,
+            }
+        )
+        row.status = wanted
+        row.updated_at = moment
+    if events:
+        session.execute(insert(EventRow), events)
