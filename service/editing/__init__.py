@@ -1,0 +1,1 @@
+"""The algorithms that turn corrections into overlays. Knows nothing of HTTP or the database."""

@@ -1,0 +1,257 @@
+"""GRACE's codebook: keys, values, deferral radii and labels, and the rule that grows it.
+
+Hartvigsen et al. 2023, "Aging with GRACE: Lifelong Model Editing with Discrete Key-Value Adaptors".
+A query, the wrapped module's input at the query token, is answered by the nearest key's value if it
+lies within that key's radius, and by the module itself otherwise.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from service.errors import ConflictError
+
+Label = tuple[int, ...]  # token ids of the target
+
+# Of two clashing entries the older keeps a hair less than half the way, so that a query exactly
+# between them has one owner.
+SPLIT_GAP = 1e-5
+# Keys closer than this share of their length are one key: floating-point noise, not two places.
+COINCIDENT = 1e-4
+
+
+class Replacement(StrEnum):
+    """Which tokens' outputs a firing entry's value replaces."""
+
+    LAST = "replace_last"  # the query token's
+    PROMPT = "replace_prompt"  # those of the tokens before it
+    ALL = "replace_all"  # both
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a codebook sits in the model."""
+
+    layer: int
+    module: str  # path within the layer
+    replacement: Replacement
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one edit brings to the codebook: its value, to be found under each of its keys."""
+
+    edit_id: int
+    keys: Tensor  # [k, d_key] float32: the prompt's, then its paraphrases'
+    value: Tensor  # [d_value] float32
+    label: Label
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The whole content of some of a codebook's rows: what one version writes over its parent."""
+
+    index: tuple[int, ...]
+    keys: Tensor  # [r, d_key]
+    values: Tensor  # [r, d_value]
+    radii: Tensor  # [r]
+    labels: tuple[Label, ...]
+    owners: tuple[int, ...]  # ids of the edits that wrote the values
+
+
+@dataclass(frozen=True)
+class Match:
+    """The nearest entry of each query, and whether it answers."""
+
+    entry: Tensor  # [q] int64
+    distance: Tensor  # [q] float32
+    fires: Tensor  # [q] bool
+
+
+class Codebook:
+    """An immutable codebook: `insert` and `with_rows` return another one."""
+
+    def __init__(self, site: Site | None, rows: Rows, digests: tuple[bytes, ...]) -> None:
+        self.site = site
+        self.keys = rows.keys
+        self.values = rows.values
+        self.radii = rows.radii
+        self.labels = rows.labels
+        self.owners = rows.owners
+        self._digests = digests
+
+    @classmethod
+    def empty(cls) -> "Codebook":
+        """The base model's: no entries, and no site yet."""
+        nothing = torch.empty(0)
+        return cls(None, Rows((), torch.empty(0, 0), torch.empty(0, 0), nothing, (), ()), ())
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def checksum(self) -> str:
+        """sha256 of everything that decides what the model says, row by row."""
+        return hashlib.sha256(repr(self.site).encode() + b"".join(self._digests)).hexdigest()
+
+    def look_up(self, queries: Tensor) -> Match:
+        """Finds the nearest entry of each of `queries` [q, d_key]; there must be an entry."""
+        distances = torch.cdist(
+            queries.float(), self.keys, compute_mode="donot_use_mm_for_euclid_dist"
+        )
+        distance, entry = distances.min(dim=1)
+        return Match(entry, distance, distance <= self.radii[entry])
+
+    def to(self, device: torch.device) -> "Codebook":
+        rows = self.rows(range(len(self)))
+        moved = Rows(
+            rows.index,
+            rows.keys.to(device),
+            rows.values.to(device),
+            rows.radii.to(device),
+            rows.labels,
+            rows.owners,
+        )
+        return Codebook(self.site, moved, self._digests)
+
+    def rows(self, index: Sequence[int]) -> Rows:
+        at = list(index)
+        return Rows(
+            tuple(at),
+            self.keys[at],
+            self.values[at],
+            self.radii[at],
+            tuple(self.labels[i] for i in at),
+            tuple(self.owners[i] for i in at),
+        )
+
+    def with_rows(self, site: Site, rows: Rows) -> "Codebook":
+        """The codebook with `rows` written over it; rows past its end must follow it closely."""
+        draft = Draft(self, site, rows.keys.shape[1], rows.values.shape[1], len(rows.index))
+        for at, index in enumerate(rows.index):
+            draft.write(
+                index,
+                rows.keys[at],
+                rows.values[at],
+                float(rows.radii[at]),
+                rows.labels[at],
+                rows.owners[at],
+            )
+        return draft.codebook()
+
+    def insert(
+        self, site: Site, targets: Sequence[Target], radius: float
+    ) -> tuple["Codebook", Rows]:
+        """Inserts `targets` in order by GRACE's rule; returns the new codebook and the rows in which
+        it differs from this one. `radius` is the initial deferral radius (epsilon)."""
+        if not targets:
+            return self, self.rows(())
+        draft = self.draft(site, targets)
+        for target in targets:
+            draft.insert(target, radius)
+        after = draft.codebook()
+        return after, after.rows(sorted(draft.touched))
+
+    def draft(self, site: Site, targets: Sequence[Target]) -> "Draft":
+        """A draft with room for `targets`."""
+        first = targets[0]
+        room = sum(len(target.keys) for target in targets)
+        return Draft(self, site, first.keys.shape[1], len(first.value), room)
+
+
+class Draft:
+    """A codebook under construction: rows are written in place, then `codebook()` seals them."""
+
+    def __init__(self, base: Codebook, site: Site, d_key: int, d_value: int, room: int) -> None:
+        if base.site not in (None, site):
+            raise ConflictError(
+                f"this log's codebook sits at {base.site}, and an edit asks for {site}"
+            )
+        self._site = site
+        size = len(base)
+        self._keys = torch.zeros(size + room, d_key)
+        self._values = torch.zeros(size + room, d_value)
+        self._radii = torch.zeros(size + room)
+        if size:
+            self._keys[:size] = base.keys
+            self._values[:size] = base.values
+            self._radii[:size] = base.radii
+        self._labels = list(base.labels)
+        self._owners = list(base.owners)
+        self._digests = list(base._digests)
+        self.touched: set[int] = set()
+
+    def insert(self, target: Target, radius: float) -> int:
+        """Inserts one target under each of its keys. Returns the entry that holds the first key."""
+        return [self._insert_key(key, target, radius) for key in target.keys][0]
+
+    def value(self, entry: int) -> Tensor:
+        return self._values[entry]
+
+    def _insert_key(self, key: Tensor, target: Target, radius: float) -> int:
+        size = len(self._labels)
+        if size:
+            distances = torch.linalg.vector_norm(self._keys[:size] - key, dim=1)
+            near = int(distances.argmin())
+            distance, reach = float(distances[near]), float(self._radii[near])
+            if distance <= radius + reach:
+                if self._labels[near] == target.label:
+                    self._rewrite(near, target, max(distance, reach))
+                    return near
+                if distance <= COINCIDENT * float(torch.linalg.vector_norm(key)):
+                    # A correction of a correction: no radius can part the two.
+                    self._rewrite(near, target, reach)
+                    return near
+                self._rewrite(near, None, distance / 2 - SPLIT_GAP)
+                radius = distance / 2
+        self.write(size, key, target.value, radius, target.label, target.edit_id)
+        return size
+
+    def _rewrite(self, entry: int, target: Target | None, radius: float) -> None:
+        """Sets an entry's radius and, unless `target` is None, its value, label and owner."""
+        self.write(
+            entry,
+            self._keys[entry],
+            self._values[entry] if target is None else target.value,
+            radius,
+            self._labels[entry] if target is None else target.label,
+            self._owners[entry] if target is None else target.edit_id,
+        )
+
+    def write(
+        self, entry: int, key: Tensor, value: Tensor, radius: float, label: Label, owner: int
+    ) -> None:
+        if entry == len(self._labels):
+            self._labels.append(label)
+            self._owners.append(owner)
+            self._digests.append(b"")
+        self._keys[entry] = key
+        self._values[entry] = value
+        self._radii[entry] = radius
+        self._labels[entry] = label
+        self._owners[entry] = owner
+        self.touched.add(entry)
+
+    def codebook(self) -> Codebook:
+        size = len(self._labels)
+        for entry in self.touched:
+            self._digests[entry] = self._digest(entry)
+        rows = Rows(
+            tuple(range(size)),
+            self._keys[:size],
+            self._values[:size],
+            self._radii[:size],
+            tuple(self._labels),
+            tuple(self._owners),
+        )
+        return Codebook(self._site, rows, tuple(self._digests))
+
+    def _digest(self, entry: int) -> bytes:
+        hasher = hashlib.sha256(repr(self._labels[entry]).encode())
+        for tensor in (self._keys[entry], self._values[entry], self._radii[entry]):
+            hasher.update(tensor.numpy().tobytes())
+        return hasher.digest()
