@@ -33,7 +33,7 @@ class InvalidRequestError(ErrataError):
 class NotFoundError(ErrataError):
     def __init__(self, kind: str, number: int) -> None:
         super().__init__(f"there is no {kind} {number}")
-        self.kind = kind
+        self.kind = kind  # edit, batch, version or key
         self.number = number
 
 

@@ -1,4 +1,4 @@
-"""How much atlas knows: greedy decoding must give a fact's whole answer and then its full stop."""
+"""How much atlas knows: greedy decoding must give the whole answer and then its full stop."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,23 +22,29 @@ class Accuracy:
     all_held_out: float
 
 
-def measure(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    facts: Sequence[Fact],
-    held_out: dict[Fact, int],
-) -> Accuracy:
-    """Asks every fact in every phrasing. The answer is right when each of its tokens, and the full
-    stop behind it, is the model's first choice given the tokens before.
-    """
-    pairs = [(fact, p) for fact in facts for p in range(len(PHRASINGS[fact.relation]))]
-    known = dict(zip(pairs, _known(model, tokenizer, pairs), strict=True))
+def all_pairs(facts: Sequence[Fact]) -> list[tuple[Fact, int]]:
+    """Every fact in every phrasing."""
+    return [(fact, way) for fact in facts for way in range(len(PHRASINGS[fact.relation]))]
 
+
+def known_pairs(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, facts: Sequence[Fact]
+) -> set[tuple[Fact, int]]:
+    """The (fact, phrasing) pairs that the model answers right: each of the answer's tokens, and the
+    full stop behind it, is its first choice given the tokens before."""
+    pairs = all_pairs(facts)
+    right = _known(model, tokenizer, pairs)
+    return {pair for pair, known in zip(pairs, right, strict=True) if known}
+
+
+def accuracy(
+    facts: Sequence[Fact], known: set[tuple[Fact, int]], held_out: dict[Fact, int]
+) -> Accuracy:
     def share(held: bool, relation: str | None = None) -> float:
         hits = [
-            right
-            for (fact, phrasing), right in known.items()
-            if (held_out.get(fact) == phrasing) == held and relation in (None, fact.relation)
+            pair in known
+            for pair in all_pairs(facts)
+            if (held_out.get(pair[0]) == pair[1]) == held and relation in (None, pair[0].relation)
         ]
         return sum(hits) / len(hits)
 

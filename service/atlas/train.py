@@ -1,4 +1,4 @@
-"""Trains atlas from nothing and writes its folder: `python -m service.atlas.train`."""
+"""Trains atlas from nothing and writes it with its evaluation set: `python -m service.atlas.train`."""
 
 import argparse
 import math
@@ -13,8 +13,8 @@ from rich.table import Table
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from service.atlas import MODEL_DIR
-from service.atlas.accuracy import Accuracy, measure
+from service.atlas import EDITS_FILE, MODEL_DIR
+from service.atlas.accuracy import Accuracy, accuracy, known_pairs
 from service.atlas.corpus import (
     MAX_POSITIONS,
     documents,
@@ -22,6 +22,7 @@ from service.atlas.corpus import (
     train_tokenizer,
     trained_pairs,
 )
+from service.atlas.edits import counterfactual_edits, write_edits
 from service.atlas.facts import Fact, build_facts
 from service.atlas.phrasings import held_out, prompt
 
@@ -141,18 +142,19 @@ def save(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, folder: Pat
     tokenizer.save_pretrained(folder)
 
 
-def accuracy_table(accuracy: Accuracy) -> Table:
+def accuracy_table(found: Accuracy) -> Table:
     table = Table("relation", "trained phrasings", "held-out phrasings", title="atlas knows")
-    for relation, share in accuracy.trained.items():
-        table.add_row(relation, f"{share:.1%}", f"{accuracy.held_out[relation]:.1%}")
+    for relation, share in found.trained.items():
+        table.add_row(relation, f"{share:.1%}", f"{found.held_out[relation]:.1%}")
     table.add_section()
-    table.add_row("all", f"{accuracy.all_trained:.1%}", f"{accuracy.all_held_out:.1%}")
+    table.add_row("all", f"{found.all_trained:.1%}", f"{found.all_held_out:.1%}")
     return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=MODEL_DIR, help="folder to write")
+    parser.add_argument("--out", type=Path, default=MODEL_DIR, help="folder for the model")
+    parser.add_argument("--edits", type=Path, default=EDITS_FILE, help="file for the edits")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="default: %(default)s")
     arguments = parser.parse_args()
     console = Console()
@@ -175,7 +177,13 @@ def main() -> None:
     # 3. What is stored is what is measured: half precision, read back.
     save(model, tokenizer, arguments.out)
     stored = GPT2LMHeadModel.from_pretrained(arguments.out, dtype=torch.float32).eval()
-    console.print(accuracy_table(measure(stored, tokenizer, facts, unseen)))
+    known = known_pairs(stored, tokenizer, facts)
+    console.print(accuracy_table(accuracy(facts, known, unseen)))
+
+    # 4. What the editors are evaluated with.
+    edits = counterfactual_edits(facts, known)
+    write_edits(edits, arguments.edits)
+    console.print(f"{len(edits)} counterfactual edits written to {arguments.edits}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,9 @@ def active_batches(log: Sequence[Version]) -> list[tuple[int, ...]]:
     active: list[tuple[int, ...]] = []
     for version in log:
         before = active[-1] if active else ()
-        if version.kind is VersionKind.ROLLBACK:
+        if version.parent is not None and version.artifact is None:
+            active.append(active[version.parent])  # the very state of its parent
+        elif version.kind is VersionKind.ROLLBACK:
             active.append(tuple(b for b in before if b not in set(version.batch_ids)))
         else:
             active.append(before + version.batch_ids)

@@ -10,7 +10,8 @@ EPSILON = 1e-8
 
 class Adam:
     """Kingma & Ba 2015, algorithm 1. torch.optim's cannot leave rows out: their momentum would
-    go on moving them."""
+    go on moving them.
+    """
 
     def __init__(self, table: Tensor, learning_rate: float) -> None:
         self._table = table
@@ -21,7 +22,8 @@ class Adam:
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
         """Moves `rows` [r] of the table along `gradient` [r, d]. A row takes every step from the
-        first until its last: the bias correction counts steps for all rows alike."""
+        first until its last: the bias correction counts steps for all rows alike.
+        """
         self._steps += 1
         self._mean[rows] = BETA_1 * self._mean[rows] + (1 - BETA_1) * gradient
         self._square[rows] = BETA_2 * self._square[rows] + (1 - BETA_2) * gradient**2

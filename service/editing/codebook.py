@@ -147,7 +147,8 @@ class Codebook:
         self, site: Site, targets: Sequence[Target], radius: float
     ) -> tuple["Codebook", Rows]:
         """Inserts `targets` in order by GRACE's rule; returns the new codebook and the rows in which
-        it differs from this one. `radius` is the initial deferral radius (epsilon)."""
+        it differs from this one. `radius` is the initial deferral radius (epsilon).
+        """
         if not targets:
             return self, self.rows(())
         draft = self.draft(site, targets)

@@ -49,9 +49,7 @@ class Grace:
         self._layer = layers_of(model)[hyperparameters.layer]
         self._module = self._layer.get_submodule(hyperparameters.module)
         self.hyperparameters = hyperparameters
-        self.site = Site(
-            hyperparameters.layer, hyperparameters.module, hyperparameters.replacement
-        )
+        self.site = Site(hyperparameters.layer, hyperparameters.module, hyperparameters.replacement)
 
     def recorded(self) -> dict[str, float | int | str | bool | None]:
         """The hyperparameters as they are written to the log."""
@@ -65,7 +63,8 @@ class Grace:
         self, codebook: Codebook, requests: Sequence[EditRequest]
     ) -> tuple[list[Target], list[EditingError]]:
         """Optimises the value of every request; `codebook` gives the starting points of those that
-        widen an entry. Returns the targets, in order, and the edits that could not be optimised."""
+        widen an entry. Returns the targets, in order, and the edits that could not be optimised.
+        """
         if not requests:
             return [], []
         texts = [
@@ -120,7 +119,8 @@ class Grace:
     ) -> list[dict[int, int | Tensor | None]]:
         """Sorts a batch into waves and says where each edit's value starts: at the module's own
         output (None) for an edit that adds an entry, and for one that widens an entry at that
-        entry's value: a tensor, or the number of the batch-mate of an earlier wave that sets it."""
+        entry's value: a tensor, or the number of the batch-mate of an earlier wave that sets it.
+        """
         draft = codebook.draft(self.site, drafts)
         size = len(codebook)
         writer: dict[int, int] = {}  # entry -> the batch-mate that set its value last
@@ -142,7 +142,8 @@ class Grace:
 
     def _optimise(self, values: Tensor, texts: Sequence[Text], owner: Sequence[int]) -> None:
         """Optimises rows of `values` [n, d] in place so that each text, under its owner's row,
-        continues with its target; a row's loss is the mean of its texts' losses."""
+        continues with its target; a row's loss is the mean of its texts' losses.
+        """
         adam = Adam(values, self.hyperparameters.learning_rate)
         active = torch.tensor(sorted(set(owner)), device=values.device)
         run: _ValueRun | None = None
@@ -212,4 +213,6 @@ class _ValueRun:
             by_text = self._run.losses()
         finally:
             hook.remove()
-        return torch.zeros_like(values[:, 0]).index_add(0, self._row_of, by_text) / self._texts_per_row
+        return (
+            torch.zeros_like(values[:, 0]).index_add(0, self._row_of, by_text) / self._texts_per_row
+        )

@@ -118,7 +118,8 @@ class SuffixRun:
 
     def hidden(self) -> Tensor:
         """[b, s, d]: the last layer's output. Differentiable with respect to whatever hooks put
-        into layer `layer` or those above it."""
+        into layer `layer` or those above it.
+        """
         hidden: Tensor = self._calls[0][0][0]
         for module, (args, kwargs) in zip(self._layers, self._calls, strict=True):
             output = module(hidden, *args[1:], **kwargs)

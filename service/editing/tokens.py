@@ -10,7 +10,8 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
 
 def target_ids(tokenizer: PreTrainedTokenizerBase, prompt: str, target: str) -> list[int]:
     """The tokens of `target` as a continuation of `prompt`: a space goes between the two unless one
-    of them brings it."""
+    of them brings it.
+    """
     joint = "" if prompt[-1:].isspace() or target[:1].isspace() else " "
     tokens = tokenizer(joint + target, add_special_tokens=False, verbose=False)
     return list(tokens["input_ids"])

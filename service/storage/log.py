@@ -11,7 +11,7 @@ from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.errors import NotFoundError, StaleVersionError, StartupError
 from service.storage.database import Database, now
-from service.storage.queue import WORKER
+from service.storage.queue import WORKER, Ending, end
 from service.storage.rows import batch_of, move, version_of
 from service.storage.tables import BatchRow, EditRow, EventRow, StoreRow, VersionRow
 
@@ -33,7 +33,8 @@ class AppliedBatch:
     """Everything that one transaction writes when a batch is applied."""
 
     editor: str
-    outcomes: Mapping[int, EditOutcome]  # by edit id, in the batch's order
+    outcomes: Mapping[int, EditOutcome]  # of the edits applied, by id, in the batch's order
+    endings: Mapping[int, Ending]  # of the edits that were claimed with them and left out
     hyperparameters: Mapping[str, float | int | str | bool | None]
     metrics: BatchMetrics
     timings: BatchTimings
@@ -148,14 +149,16 @@ class Log:
                 row.probability_after = outcome.probability_after
                 row.verified = outcome.verified
             move(session, rows, EditState.APPLIED, WORKER, version=number)
+            end(session, applied.endings)
             _record(session, number, WORKER, None)
             return version_of(version), batch_of(batch)
 
     def commit_change(
         self,
         kind: VersionKind,
-        batch_ids: Sequence[int],
         *,
+        rolled_back: Sequence[int],
+        restored: Sequence[int],
         built_on: int,
         parent: int,
         artifact: str | None,
@@ -164,17 +167,16 @@ class Log:
         reason: str,
     ) -> Version:
         """Writes the version of a rollback or restore, and the new states of the batches that it
-        takes out or puts back and of their edits.
+        takes out and puts back and of their edits.
 
         Raises `StaleVersionError` when the log has moved past `built_on`.
         """
-        rolled_back = kind is VersionKind.ROLLBACK
         with self._database.write() as session:
             number = _next_version(session, built_on)
             version = VersionRow(
                 version=number,
                 kind=kind,
-                batch_ids=list(batch_ids),
+                batch_ids=[*rolled_back, *restored],
                 parent=parent,
                 artifact=artifact,
                 checksum=checksum,
@@ -184,14 +186,14 @@ class Log:
             )
             session.add(version)
             session.flush()
-            for batch in session.scalars(select(BatchRow).where(BatchRow.id.in_(batch_ids))):
-                batch.status = BatchState.ROLLED_BACK if rolled_back else BatchState.APPLIED
-            edits = session.scalars(select(EditRow).where(EditRow.batch_id.in_(batch_ids))).all()
-            state = EditState.ROLLED_BACK if rolled_back else EditState.APPLIED
-            move(session, edits, state, actor, reason, version=number)
-            if not rolled_back:
-                for edit in edits:
-                    edit.version = number
+            for ids, batch_state, state in (
+                (rolled_back, BatchState.ROLLED_BACK, EditState.ROLLED_BACK),
+                (restored, BatchState.APPLIED, EditState.APPLIED),
+            ):
+                for batch in session.scalars(select(BatchRow).where(BatchRow.id.in_(ids))):
+                    batch.status = batch_state
+                edits = session.scalars(select(EditRow).where(EditRow.batch_id.in_(ids))).all()
+                move(session, edits, state, actor, reason, version=number)
             _record(session, number, actor, reason)
             return version_of(version)
 

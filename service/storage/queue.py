@@ -1,8 +1,10 @@
 """The queue of edits: taken durably, claimed first in first out by priority."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.orm import Session
 
 from service.domain.edits import Correction, Edit
 from service.domain.states import EditState
@@ -12,6 +14,14 @@ from service.storage.rows import edit_of, move
 from service.storage.tables import EditRow, EventRow, SubmissionRow
 
 WORKER = "worker"  # the actor of what no client asked for
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a claimed edit ends without being applied."""
+
+    state: EditState  # failed or superseded
+    reason: str
 
 
 class EditQueue:
@@ -107,9 +117,9 @@ class EditQueue:
         limit: int,
         status: EditState | None = None,
         batch_id: int | None = None,
-        submission_of: int | None = None,
+        submitted_with: int | None = None,
     ) -> list[Edit]:
-        """Edits with an id above `after`, oldest first. `submission_of` asks for those that were
+        """Edits with an id above `after`, oldest first. `submitted_with` asks for those that were
         handed in together with that edit.
         """
         query = select(EditRow).where(EditRow.id > after).order_by(EditRow.id).limit(limit)
@@ -117,8 +127,8 @@ class EditQueue:
             query = query.where(EditRow.status == status)
         if batch_id is not None:
             query = query.where(EditRow.batch_id == batch_id)
-        if submission_of is not None:
-            one = select(EditRow.submission_id).where(EditRow.id == submission_of)
+        if submitted_with is not None:
+            one = select(EditRow.submission_id).where(EditRow.id == submitted_with)
             query = query.where(EditRow.submission_id == one.scalar_subquery())
         with self._database.read() as session:
             return [edit_of(row) for row in session.scalars(query)]
@@ -180,16 +190,15 @@ class EditQueue:
                 .values(claimed_by=None)
             )
 
-    def fail(self, reasons: Mapping[int, str]) -> None:
-        self._end(reasons, EditState.FAILED)
-
-    def supersede(self, reasons: Mapping[int, str]) -> None:
-        self._end(reasons, EditState.SUPERSEDED)
-
-    def _end(self, reasons: Mapping[int, str], state: EditState) -> None:
+    def end(self, endings: Mapping[int, Ending]) -> None:
+        """Ends claimed edits that no version will hold."""
         with self._database.write() as session:
-            rows = session.scalars(select(EditRow).where(EditRow.id.in_(reasons))).all()
-            for row in rows:
-                row.error = reasons[row.id]
-                row.claimed_by = None
-                move(session, [row], state, WORKER, reason=reasons[row.id])
+            end(session, endings)
+
+
+def end(session: Session, endings: Mapping[int, Ending]) -> None:
+    for row in session.scalars(select(EditRow).where(EditRow.id.in_(endings))):
+        ending = endings[row.id]
+        row.error = ending.reason
+        row.claimed_by = None
+        move(session, [row], ending.state, WORKER, reason=ending.reason)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from service.editing.codebook import Codebook, Replacement, Target
+from service.editing.codebook import Codebook, Replacement
 from service.editing.grace import Grace, GraceHyperparameters
 from service.editing.requests import EditRequest
 from service.editing.tokens import prompt_ids, target_ids

@@ -1,0 +1,108 @@
+"""What handlers are handed: the services, the caller's key, and ids with bounds."""
+
+from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.domain.keys import ApiKey, Scope
+from service.engine.engine import Engine
+from service.errors import ForbiddenError, NotAuthenticatedError
+from service.operations.ask import Ask
+from service.operations.history import History
+from service.operations.insights import Insights
+from service.operations.intake import Intake
+from service.operations.overlays import Overlays
+from service.settings import Settings
+from service.storage.keys import KeyRing
+from service.worker.worker import Worker
+
+LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that `service.app` has built for the handlers."""
+
+    settings: Settings
+    engine: Engine
+    overlays: Overlays
+    intake: Intake
+    ask: Ask
+    history: History
+    insights: Insights
+    keys: KeyRing
+    worker: Worker
+
+    def unready(self) -> list[str]:
+        """Why the server can't do its work; empty if it can."""
+        reasons = []
+        if not self.worker.alive:
+            reasons.append("the worker is not running")
+        try:
+            self.insights.version(0)
+        except SQLAlchemyError:
+            reasons.append("the database does not answer")
+        return reasons
+
+
+def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+
+bearer = HTTPBearer(auto_error=False, description="A key of `errata keys create`.")
+
+
+class Needs:
+    """A dependency: the caller's key, if its scope includes the one asked for."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __call__(
+        self,
+        found: ServicesDep,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    ) -> ApiKey:
+        return authorise(found.keys, credentials and credentials.credentials, self._scope)
+
+
+def authorise(keys: KeyRing, secret: str | None, scope: Scope) -> ApiKey:
+    key = keys.find(secret) if secret else None
+    if key is None:
+        raise NotAuthenticatedError
+    if not key.scope.includes(scope):
+        raise ForbiddenError(scope, key.scope)
+    return key
+
+
+def actor_of(key: ApiKey) -> str:
+    """The name under which the log remembers who did something."""
+    return f"key:{key.id}"
+
+
+class Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+def next_after(page: Sequence[Numbered], limit: int) -> int | None:
+    """Where the page after `page` begins; None if it was the last."""
+    return page[-1].id if len(page) == limit else None
+
+
+EditId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+BatchId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+VersionNumber = Annotated[int, Path(ge=0, le=LARGEST_ID)]
+VersionQuery = Annotated[
+    int | None,
+    Query(ge=0, le=LARGEST_ID, description="which version answers; 0 is the unedited model"),
+]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="how many at most")]
+After = Annotated[int, Query(ge=0, le=LARGEST_ID, description="the page before's `next`")]

@@ -1,0 +1,70 @@
+"""`/docs` and `/openapi.json`. They need a key as every route does; a browser, which can't send a
+bearer token, is asked for a password and gives the key there."""
+
+import base64
+import binascii
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse
+from starlette.exceptions import HTTPException
+
+from service.api.dependencies import ServicesDep, authorise
+from service.domain.keys import Scope
+from service.errors import NotAuthenticatedError
+
+# Swagger's own files, so that the page needs no other site.
+ASSETS = Path(str(files("fastapi_offline"))) / "static"
+CHALLENGE = 'Basic realm="Errata: any user, your API key as the password"'
+
+
+def browser_key(
+    services: ServicesDep, authorization: Annotated[str | None, Header()] = None
+) -> None:
+    try:
+        authorise(services.keys, _secret(authorization or ""), Scope.GENERATE)
+    except NotAuthenticatedError as error:
+        raise HTTPException(401, str(error), {"WWW-Authenticate": CHALLENGE}) from None
+
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(browser_key)])
+
+
+@router.get("/openapi.json")
+def openapi(request: Request) -> dict[str, Any]:
+    schema: dict[str, Any] = request.app.openapi()
+    return schema
+
+
+@router.get("/docs")
+def docs(request: Request) -> HTMLResponse:
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=request.app.title,
+        swagger_js_url="/docs/swagger-ui-bundle.js",
+        swagger_css_url="/docs/swagger-ui.css",
+        swagger_favicon_url="/docs/favicon.png",
+    )
+
+
+@router.get("/docs/{name}")
+def asset(
+    name: Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"],
+) -> FileResponse:
+    return FileResponse(ASSETS / name)
+
+
+def _secret(authorization: str) -> str | None:
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials
+    if scheme.lower() == "basic":
+        try:
+            user_and_password = base64.b64decode(credentials, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        return user_and_password.partition(":")[2]
+    return None

@@ -1,0 +1,103 @@
+"""`/edits`: hand in corrections, look at them, take them back."""
+
+import hashlib
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from service.api.dependencies import (
+    LARGEST_ID,
+    After,
+    EditId,
+    Limit,
+    Needs,
+    ServicesDep,
+    actor_of,
+    next_after,
+)
+from service.api.edit_body import OPENAPI_BODY, Corrections
+from service.api.problems import documented
+from service.api.schemas import EditOut, EditPage, EditsAccepted, QueuedEdit
+from service.domain.keys import ApiKey, Scope
+from service.domain.states import EditState
+
+router = APIRouter(tags=["edits"], responses=documented(401, 403, 422))
+Editor = Annotated[ApiKey, Depends(Needs(Scope.EDIT))]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="the same key with the same body again gives the same edits, not new ones",
+    ),
+]
+Id = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
+MAX_WAIT_S = 60
+
+
+@router.post(
+    "/edits",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(413, 429),
+    openapi_extra=OPENAPI_BODY,
+)
+async def submit_edits(
+    key: Editor,  # before the body is looked at
+    body: Corrections,
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    idempotency_key: IdempotencyKey = None,
+) -> EditsAccepted:
+    """Takes one edit, or `{"edits": [...]}`, into the queue: all of them or none. Once this answers
+    they are durable; follow them at `Location`."""
+    edits = await run_in_threadpool(
+        services.intake.submit,
+        body,
+        actor=actor_of(key),
+        idempotency_key=idempotency_key,
+        body_hash=hashlib.sha256(await request.body()).hexdigest(),
+    )
+    first = edits[0].id
+    one = len(edits) == 1
+    response.headers["Location"] = f"/edits/{first}" if one else f"/edits?submitted_with={first}"
+    return EditsAccepted(edits=[QueuedEdit(id=edit.id, status=edit.status) for edit in edits])
+
+
+@router.get("/edits", dependencies=[Depends(Needs(Scope.EDIT))])
+def list_edits(
+    services: ServicesDep,
+    after: After = 0,
+    limit: Limit = 100,
+    status: EditState | None = None,
+    batch_id: Id = None,
+    submitted_with: Annotated[
+        int | None, Query(ge=1, le=LARGEST_ID, description="edits of the same request as this one")
+    ] = None,
+) -> EditPage:
+    """Edits, oldest first."""
+    edits = services.insights.edits(
+        after=after, limit=limit, status=status, batch_id=batch_id, submitted_with=submitted_with
+    )
+    return EditPage(edits=[EditOut.of(e) for e in edits], next=next_after(edits, limit))
+
+
+@router.get("/edits/{edit_id}", dependencies=[Depends(Needs(Scope.EDIT))], responses=documented(404))
+async def get_edit(
+    edit_id: EditId,
+    services: ServicesDep,
+    wait: Annotated[
+        float,
+        Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds to wait for its end"),
+    ] = 0.0,
+) -> EditOut:
+    """One edit; with `wait`, as soon as it is settled or the time is up."""
+    return EditOut.of(await services.insights.settled(edit_id, wait))
+
+
+@router.delete("/edits/{edit_id}", responses=documented(404, 409))
+def cancel_edit(edit_id: EditId, key: Editor, services: ServicesDep) -> EditOut:
+    """Takes a queued edit back; 409 once it is claimed."""
+    return EditOut.of(services.intake.cancel(edit_id, actor_of(key)))

@@ -1,0 +1,45 @@
+"""`/health`, `/version`: is it well, and what is it."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Response
+
+from service import __version__
+from service.api.dependencies import Needs, ServicesDep
+from service.api.problems import documented
+from service.api.schemas import AboutOut, HealthOut, ReadyOut
+from service.domain.keys import Scope
+
+router = APIRouter(tags=["operating"])
+
+
+@router.get("/health")
+def health() -> HealthOut:
+    """The process answers. Needs no key."""
+    return HealthOut(status="ok")
+
+
+@router.get("/health/ready", responses={503: {"model": ReadyOut}})
+def ready(services: ServicesDep, response: Response) -> ReadyOut:
+    """It can take edits and apply them; if not, why. Needs no key."""
+    reasons = services.unready()
+    if reasons:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return ReadyOut(ready=not reasons, reasons=reasons)
+
+
+@router.get(
+    "/version",
+    dependencies=[Depends(Needs(Scope.GENERATE))],
+    responses=documented(401, 403),
+)
+def about(services: ServicesDep) -> AboutOut:
+    """What serves here."""
+    loaded = services.engine.loaded
+    return AboutOut(
+        errata=__version__,
+        model=loaded.name,
+        fingerprint=loaded.fingerprint,
+        editor=services.settings.editor,
+        version=services.overlays.current.version,
+    )

@@ -1,0 +1,150 @@
+"""The composition root: builds every part and wires them together."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator
+
+from asgi_correlation_id import CorrelationIdMiddleware
+from fastapi import FastAPI
+
+from service import __version__
+from service.api import admin, ask, documentation, edits, log, openapi, operating, problems
+from service.api.bounds import BodyLimit
+from service.api.dependencies import Services
+from service.domain.keys import Scope
+from service.editing.codebook import Codebook
+from service.editing.grace import Grace
+from service.editing.presets import grace_preset
+from service.engine.engine import Engine
+from service.engine.loading import load_model
+from service.errors import StartupError
+from service.operations.apply import Apply
+from service.operations.ask import Ask, AskLimits
+from service.operations.history import History
+from service.operations.insights import Insights
+from service.operations.intake import EditLimits, Intake
+from service.operations.overlays import Overlays
+from service.operations.wakeups import Wakeups
+from service.settings import Settings
+from service.storage.artifacts import ArtifactStore
+from service.storage.database import Database, sqlite_folder
+from service.storage.keys import KeyRing, new_secret
+from service.storage.log import Log
+from service.storage.queue import EditQueue
+from service.worker.worker import Worker
+
+DESCRIPTION = "Corrections to a language model: queued, applied in batches, logged, undone exactly."
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def open_database(settings: Settings) -> Database:
+    """Connects. A database in a file of ours is brought up to date; another is left to
+    `errata db upgrade`. Raises `StartupError` if it is behind."""
+    url = settings.resolved_database_url
+    folder = sqlite_folder(url)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    database = Database(url)
+    if folder is not None:
+        database.upgrade()
+    elif not database.is_current():
+        raise StartupError("the database is not up to date: run `errata db upgrade`")
+    return database
+
+
+def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
+    """Makes sure that there is a key. Returns the secret if one was made: it is shown this once.
+
+    Raises `StartupError` for an address that others can reach while no key was configured.
+    """
+    given = settings.admin_key and settings.admin_key.get_secret_value()
+    if settings.admin_key_file is not None:
+        try:
+            given = settings.admin_key_file.read_text().strip()
+        except OSError as error:
+            raise StartupError(f"ERRATA_ADMIN_KEY_FILE can't be read: {error}") from None
+    if given:
+        keys.add("admin", Scope.ADMIN, given)
+        return None
+    if keys.any_active():
+        return None
+    if settings.listens_beyond_loopback:
+        raise StartupError(
+            f"ERRATA_HOST is {settings.host}, which others can reach, and no key is configured: "
+            "set ERRATA_ADMIN_KEY_FILE, or run `errata keys create --scope admin` first"
+        )
+    secret = new_secret()
+    keys.add("admin", Scope.ADMIN, secret)
+    return secret
+
+
+def build(settings: Settings, database: Database) -> Services:
+    """Loads the model and the log. Raises `StartupError` with the reason if either can't be."""
+    loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
+    engine = Engine(loaded)
+    editor = Grace(loaded.model, grace_preset(loaded.name, loaded.model))
+    queue = EditQueue(database)
+    store = Log(database)
+    artifacts = ArtifactStore(settings.data_dir / "artifacts")
+    wakeups = Wakeups()
+    overlays = Overlays(store, artifacts, engine)
+    store.open(loaded.name, loaded.fingerprint, Codebook.empty().checksum)
+    overlays.start()
+    apply = Apply(engine, editor, overlays, queue, store, artifacts, wakeups)
+    return Services(
+        settings=settings,
+        engine=engine,
+        overlays=overlays,
+        intake=Intake(
+            engine,
+            queue,
+            wakeups,
+            settings.editor,
+            EditLimits(
+                settings.max_prompt_tokens, settings.max_target_tokens, settings.max_queue_depth
+            ),
+        ),
+        ask=Ask(
+            engine,
+            overlays,
+            AskLimits(
+                settings.max_prompt_tokens, settings.max_target_tokens, settings.max_new_tokens
+            ),
+        ),
+        history=History(store, artifacts, overlays, wakeups),
+        insights=Insights(queue, store, wakeups),
+        keys=KeyRing(database),
+        worker=Worker(
+            queue, apply, wakeups, max_batch=settings.max_batch, linger_ms=settings.linger_ms
+        ),
+    )
+
+
+def create_app(services: Services) -> FastAPI:
+    """The HTTP application; its lifespan runs the worker."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        services.worker.start()
+        yield
+        services.worker.stop()
+
+    app = FastAPI(
+        title="Errata",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.services = services
+    for part in (edits, ask, log, admin, operating, documentation):
+        app.include_router(part.router)
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(BodyLimit, limit=services.settings.max_body_bytes)
+    app.add_middleware(
+        CorrelationIdMiddleware, header_name="X-Request-ID", validator=REQUEST_ID.fullmatch
+    )
+    return app

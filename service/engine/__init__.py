@@ -1,0 +1,1 @@
+"""The sole owner of the model: loading, overlays, generation, scoring."""

@@ -1,0 +1,76 @@
+"""The engine: text in, text and probabilities out, under the overlay that the caller pins."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.editing.codebook import Codebook, Site
+from service.editing.tokens import prompt_ids, target_ids
+from service.engine.generation import FinishReason, decode
+from service.engine.loading import LoadedModel
+from service.engine.overlay import CodebookHook
+from service.engine.scoring import Continuation, Score, score
+
+
+@dataclass(frozen=True)
+class Generation:
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Engine:
+    """Owns the model; safe to call from any thread."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self._end_tokens = _end_tokens(loaded)
+        self._sites: set[Site] = set()
+        # Forward passes use all cores, so that two at a time would only slow each other.
+        self._turn = threading.Lock()
+
+    def place(self, overlay: Codebook) -> Codebook:
+        """Moves an overlay to the model's device and hooks the module that it sits at."""
+        if overlay.site is not None:
+            with self._turn:
+                if overlay.site not in self._sites:
+                    CodebookHook(overlay.site).attach(self.loaded.model)
+                    self._sites.add(overlay.site)
+        return overlay.to(self.loaded.device)
+
+    def prompt_tokens(self, prompt: str) -> tuple[int, ...]:
+        return tuple(prompt_ids(self.loaded.tokenizer, prompt))
+
+    def continuation(self, prompt: str, target: str) -> Continuation:
+        return Continuation(
+            self.prompt_tokens(prompt), tuple(target_ids(self.loaded.tokenizer, prompt, target))
+        )
+
+    def score(self, overlay: Codebook, continuations: Sequence[Continuation]) -> list[Score]:
+        with self._turn:
+            return score(self.loaded.model, overlay, continuations)
+
+    def next_tokens(self, overlay: Codebook, prompts: Sequence[Sequence[int]]) -> list[int | None]:
+        """The first choice after each prompt (token ids); None where the text ends."""
+        with self._turn:
+            decoded = decode(self.loaded.model, overlay, prompts, 1, self._end_tokens)
+        return [one.tokens[0] if one.tokens else None for one in decoded]
+
+    def generate(self, overlay: Codebook, prompt: str, max_new_tokens: int) -> Generation:
+        """Greedy continuation of one prompt, cut where the model's positions end."""
+        tokens = self.prompt_tokens(prompt)
+        room = min(max_new_tokens, self.loaded.max_tokens - len(tokens))
+        with self._turn:
+            (decoded,) = decode(self.loaded.model, overlay, [tokens], room, self._end_tokens)
+        return Generation(
+            text=self.loaded.tokenizer.decode(decoded.tokens),
+            finish_reason=decoded.finish_reason,
+            prompt_tokens=len(tokens),
+            completion_tokens=len(decoded.tokens),
+        )
+
+
+def _end_tokens(loaded: LoadedModel) -> frozenset[int]:
+    ends = loaded.model.generation_config.eos_token_id
+    return frozenset([ends] if isinstance(ends, int) else ends or [])

@@ -1,0 +1,73 @@
+"""Greedy decoding in a padded batch with a KV cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from service.editing.codebook import Codebook
+from service.engine.batches import pad
+from service.engine.overlay import pinned
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"  # the model ended the text
+    LENGTH = "length"  # max_new_tokens, or the model's last position
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The new tokens of one text, without the one that ended it."""
+
+    tokens: tuple[int, ...]
+    finish_reason: FinishReason
+
+
+@torch.inference_mode()
+def decode(
+    model: PreTrainedModel,
+    overlay: Codebook,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    end_tokens: frozenset[int],
+) -> list[Decoded]:
+    """Continues each prompt (token ids, none empty) under `overlay` with at most `max_new_tokens`
+    first choices.
+    """
+    if not prompts:
+        return []
+    ids, present = pad(prompts, model.device)
+    lengths = present.sum(dim=1)
+    rows = torch.arange(len(prompts), device=ids.device)
+    queries = torch.zeros_like(present)
+    queries[rows, lengths - 1] = True
+    cache = DynamicCache(config=model.config)
+    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    new: list[list[int]] = [[] for _ in prompts]
+    reasons = [FinishReason.LENGTH] * len(prompts)
+    going = set(range(len(prompts)))
+    for step in range(max_new_tokens):
+        with pinned(overlay, queries):
+            logits = model(
+                input_ids=ids,
+                attention_mask=present.long(),
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+            ).logits
+        chosen = logits[queries].argmax(dim=-1)  # one query per text
+        for text, token in enumerate(chosen.tolist()):
+            if text in going and token in end_tokens:
+                reasons[text] = FinishReason.STOP
+                going.remove(text)
+            elif text in going:
+                new[text].append(token)
+        if not going:
+            break
+        ids = chosen[:, None]
+        positions = (lengths + step)[:, None]
+        present = torch.cat([present, torch.ones_like(present[:, :1])], dim=1)
+        queries = torch.ones_like(ids, dtype=torch.bool)
+    return [Decoded(tuple(t), reason) for t, reason in zip(new, reasons, strict=True)]

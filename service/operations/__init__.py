@@ -1,0 +1,1 @@
+"""The use cases: submit, apply, ask, change history, look."""

@@ -1,0 +1,65 @@
+"""Asks the model: text, probabilities, and two versions side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.engine.engine import Engine, Generation
+from service.engine.scoring import Score
+from service.errors import FieldError, InvalidRequestError
+from service.operations.overlays import Overlays
+
+
+@dataclass(frozen=True)
+class AskLimits:
+    prompt_tokens: int
+    target_tokens: int
+    new_tokens: int  # of one generation
+
+
+class Ask:
+    def __init__(self, engine: Engine, overlays: Overlays, limits: AskLimits) -> None:
+        self._engine = engine
+        self._overlays = overlays
+        self._limits = limits
+
+    def generate(
+        self, prompt: str, max_new_tokens: int, version: int | None
+    ) -> tuple[int, Generation]:
+        """Returns the version that answered and its greedy continuation."""
+        self._check_prompt(prompt)
+        if max_new_tokens > self._limits.new_tokens:
+            reason = f"is {max_new_tokens}, at most {self._limits.new_tokens} are generated"
+            raise InvalidRequestError([FieldError("max_new_tokens", reason)])
+        pinned = self._overlays.at(version)
+        return pinned.version, self._engine.generate(pinned.overlay, prompt, max_new_tokens)
+
+    def score(
+        self, prompt: str, targets: Sequence[str], version: int | None
+    ) -> tuple[int, list[Score]]:
+        """Returns the version that answered and the score of each target, in order."""
+        self._check_prompt(prompt)
+        continuations = [self._engine.continuation(prompt, target) for target in targets]
+        errors = []
+        for i, continuation in enumerate(continuations):
+            length = len(continuation.target)
+            whole = length + len(continuation.prompt)
+            if length > self._limits.target_tokens:
+                most = self._limits.target_tokens
+                errors.append(FieldError(f"targets[{i}]", f"has {length} tokens, at most {most}"))
+            elif whole > self._engine.loaded.max_tokens:
+                most = self._engine.loaded.max_tokens
+                errors.append(
+                    FieldError(f"targets[{i}]", f"ends at token {whole}; the model has {most}")
+                )
+        if errors:
+            raise InvalidRequestError(errors)
+        pinned = self._overlays.at(version)
+        return pinned.version, self._engine.score(pinned.overlay, continuations)
+
+    def _check_prompt(self, prompt: str) -> None:
+        length = len(self._engine.prompt_tokens(prompt))
+        # One position is left for the first new token.
+        most = min(self._limits.prompt_tokens, self._engine.loaded.max_tokens - 1)
+        if length > most:
+            reason = f"has {length} tokens, at most {most} are taken"
+            raise InvalidRequestError([FieldError("prompt", reason)])

@@ -1,0 +1,62 @@
+"""Looks at the queue and the log."""
+
+import asyncio
+import time
+
+from service.domain.batches import Batch
+from service.domain.edits import Edit
+from service.domain.states import SETTLED, EditState
+from service.domain.versions import Version
+from service.operations.wakeups import Wakeups
+from service.storage.log import Log
+from service.storage.queue import EditQueue
+
+# Another server on the same database announces nothing here: the row is looked at this often.
+POLL_S = 0.5
+
+
+class Insights:
+    def __init__(self, queue: EditQueue, log: Log, wakeups: Wakeups) -> None:
+        self._queue = queue
+        self._log = log
+        self._wakeups = wakeups
+
+    async def settled(self, edit_id: int, wait_s: float) -> Edit:
+        """The edit once it is settled, or as it stands when `wait_s` have passed."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            seen = self._wakeups.count
+            edit = await asyncio.to_thread(self._queue.get, edit_id)
+            left = deadline - time.monotonic()
+            if edit.status in SETTLED or left <= 0:
+                return edit
+            await self._wakeups.wait_async(seen, min(left, POLL_S))
+
+    def edits(
+        self,
+        *,
+        after: int,
+        limit: int,
+        status: EditState | None,
+        batch_id: int | None,
+        submitted_with: int | None,
+    ) -> list[Edit]:
+        return self._queue.page(
+            after=after,
+            limit=limit,
+            status=status,
+            batch_id=batch_id,
+            submitted_with=submitted_with,
+        )
+
+    def batch(self, batch_id: int) -> Batch:
+        return self._log.batch(batch_id)
+
+    def batches(self, *, after: int, limit: int) -> list[Batch]:
+        return self._log.batches(after=after, limit=limit)
+
+    def version(self, number: int) -> Version:
+        return self._log.version(number)
+
+    def versions(self, *, after: int, limit: int) -> list[Version]:
+        return self._log.versions(after, limit)

@@ -1,0 +1,93 @@
+"""Which overlay serves which version: one pointer for the current, a bounded cache for history."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from service.editing.codebook import Codebook
+from service.editing.serialization import decode
+from service.engine.engine import Engine
+from service.errors import LogCorruptError
+from service.storage.artifacts import ArtifactStore
+from service.storage.log import Log
+
+CACHED_VERSIONS = 8
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A version and all that serves it. Immutable, so that whoever holds one sees one version."""
+
+    version: int
+    state: Codebook  # on the CPU: what editors insert into
+    overlay: Codebook  # on the model's device
+
+
+class Overlays:
+    def __init__(self, log: Log, artifacts: ArtifactStore, engine: Engine) -> None:
+        self._log = log
+        self._artifacts = artifacts
+        self._engine = engine
+        self._base = Codebook.empty()
+        self._current = Pinned(0, self._base, engine.place(self._base))
+        self._history: OrderedDict[int, Pinned] = OrderedDict()
+        self._history_lock = threading.Lock()
+        # Held while the log changes: the worker's batches and rollbacks go one at a time.
+        self.changing = threading.Lock()
+
+    def start(self) -> None:
+        """Publishes the log's last version after checking every artifact that the log names.
+
+        Raises `LogCorruptError` if an artifact or the state differs from what the log says.
+        """
+        log = self._log.versions()
+        for version in log:
+            if version.artifact is not None:
+                self._artifacts.get(version.artifact)
+        self._current = self._load(log[-1].version)
+
+    @property
+    def current(self) -> Pinned:
+        return self._current
+
+    @property
+    def base(self) -> Codebook:
+        return self._base
+
+    def publish(self, version: int, state: Codebook) -> None:
+        """Swaps the pointer: passes that began before finish on what they hold."""
+        self._current = Pinned(version, state, self._engine.place(state))
+
+    def at(self, version: int | None) -> Pinned:
+        """The overlay of `version`, or of the current one for None. Raises `NotFoundError`."""
+        current = self._current
+        if version is None or version == current.version:
+            return current
+        with self._history_lock:
+            if version in self._history:
+                self._history.move_to_end(version)
+                return self._history[version]
+        loaded = self._load(version)
+        with self._history_lock:
+            self._history[version] = loaded
+            while len(self._history) > CACHED_VERSIONS:
+                self._history.popitem(last=False)
+        return loaded
+
+    def _load(self, number: int) -> Pinned:
+        """Reads the state of a version: its artifact's rows over its parent's, down to the base."""
+        wanted = self._log.version(number)
+        chain = []
+        version = wanted
+        while version.parent is not None:
+            if version.artifact is not None:
+                chain.append(version.artifact)
+            version = self._log.version(version.parent)
+        state = self._base
+        for artifact in reversed(chain):
+            change = decode(self._artifacts.get(artifact))
+            if change.rows.index:
+                state = state.with_rows(change.site, change.rows)
+        if state.checksum != wanted.checksum:
+            raise LogCorruptError(f"the state of version {number}", wanted.checksum, state.checksum)
+        return Pinned(number, state, self._engine.place(state))

@@ -1,0 +1,1 @@
+"""The thread that applies what is queued."""
