@@ -27,7 +27,7 @@ from service.operations.overlays import Overlays
 from service.operations.wakeups import Wakeups
 from service.settings import Settings
 from service.storage.artifacts import ArtifactStore
-from service.storage.database import Database, sqlite_folder
+from service.storage.database import Database
 from service.storage.keys import KeyRing, new_secret
 from service.storage.log import Log
 from service.storage.queue import EditQueue
@@ -35,21 +35,6 @@ from service.worker.worker import Worker
 
 DESCRIPTION = "Corrections to a language model: queued, applied in batches, logged, undone exactly."
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
-
-def open_database(settings: Settings) -> Database:
-    """Connects. A database in a file of ours is brought up to date; another is left to
-    `errata db upgrade`. Raises `StartupError` if it is behind."""
-    url = settings.resolved_database_url
-    folder = sqlite_folder(url)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    database = Database(url)
-    if folder is not None:
-        database.upgrade()
-    elif not database.is_current():
-        raise StartupError("the database is not up to date: run `errata db upgrade`")
-    return database
 
 
 def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
@@ -78,7 +63,7 @@ def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
     return secret
 
 
-def build(settings: Settings, database: Database) -> Services:
+def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
     """Loads the model and the log. Raises `StartupError` with the reason if either can't be."""
     loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
     engine = Engine(loaded)
@@ -91,7 +76,10 @@ def build(settings: Settings, database: Database) -> Services:
     store.open(loaded.name, loaded.fingerprint, Codebook.empty().checksum)
     overlays.start()
     apply = Apply(engine, editor, overlays, queue, store, artifacts, wakeups)
-    return Services(
+    worker = Worker(
+        queue, apply, wakeups, max_batch=settings.max_batch, linger_ms=settings.linger_ms
+    )
+    services = Services(
         settings=settings,
         engine=engine,
         overlays=overlays,
@@ -114,20 +102,19 @@ def build(settings: Settings, database: Database) -> Services:
         history=History(store, artifacts, overlays, wakeups),
         insights=Insights(queue, store, wakeups),
         keys=KeyRing(database),
-        worker=Worker(
-            queue, apply, wakeups, max_batch=settings.max_batch, linger_ms=settings.linger_ms
-        ),
+        worker=worker,
     )
+    return services, worker
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services, worker: Worker) -> FastAPI:
     """The HTTP application; its lifespan runs the worker."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        services.worker.start()
+        worker.start()
         yield
-        services.worker.stop()
+        worker.stop()
 
     app = FastAPI(
         title="Errata",
@@ -145,6 +132,8 @@ def create_app(services: Services) -> FastAPI:
     openapi.install(app)
     app.add_middleware(BodyLimit, limit=services.settings.max_body_bytes)
     app.add_middleware(
-        CorrelationIdMiddleware, header_name="X-Request-ID", validator=REQUEST_ID.fullmatch
+        CorrelationIdMiddleware,
+        header_name="X-Request-ID",
+        validator=lambda given: REQUEST_ID.fullmatch(given) is not None,
     )
     return app

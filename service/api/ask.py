@@ -42,13 +42,9 @@ def generate(
 
 
 @router.post("/generate", responses=documented(413))
-def generate_from_body(
-    body: GenerateIn, services: ServicesDep, response: Response
-) -> GenerateOut:
+def generate_from_body(body: GenerateIn, services: ServicesDep, response: Response) -> GenerateOut:
     """Continues a prompt, greedily."""
-    answer = GenerateOut.of(
-        *services.ask.generate(body.prompt, body.max_new_tokens, body.version)
-    )
+    answer = GenerateOut.of(*services.ask.generate(body.prompt, body.max_new_tokens, body.version))
     response.headers[VERSION_HEADER] = str(answer.version)
     return answer
 

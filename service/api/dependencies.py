@@ -1,7 +1,7 @@
 """What handlers are handed: the services, the caller's key, and ids with bounds."""
 
-from dataclasses import dataclass
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Path, Query, Request
@@ -9,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.keys import ApiKey, Scope
+from service.domain.ports import Running
 from service.engine.engine import Engine
 from service.errors import ForbiddenError, NotAuthenticatedError
 from service.operations.ask import Ask
@@ -18,7 +19,6 @@ from service.operations.intake import Intake
 from service.operations.overlays import Overlays
 from service.settings import Settings
 from service.storage.keys import KeyRing
-from service.worker.worker import Worker
 
 LARGEST_ID = 2**63 - 1
 
@@ -35,7 +35,7 @@ class Services:
     history: History
     insights: Insights
     keys: KeyRing
-    worker: Worker
+    worker: Running
 
     def unready(self) -> list[str]:
         """Why the server can't do its work; empty if it can."""
@@ -70,7 +70,7 @@ class Needs:
         found: ServicesDep,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ) -> ApiKey:
-        return authorise(found.keys, credentials and credentials.credentials, self._scope)
+        return authorise(found.keys, credentials.credentials if credentials else None, self._scope)
 
 
 def authorise(keys: KeyRing, secret: str | None, scope: Scope) -> ApiKey:

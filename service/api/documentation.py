@@ -1,5 +1,6 @@
 """`/docs` and `/openapi.json`. They need a key as every route does; a browser, which can't send a
-bearer token, is asked for a password and gives the key there."""
+bearer token, is asked for a password and gives the key there.
+"""
 
 import base64
 import binascii

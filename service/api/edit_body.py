@@ -34,7 +34,8 @@ OPENAPI_BODY: dict[str, Any] = {
 
 async def corrections(request: Request, services: ServicesDep) -> list[Correction]:
     """One edit or `{"edits": [...]}`. Raises `InvalidRequestError` with every fault of every edit:
-    its shape is checked first and, where that is right, its tokens."""
+    its shape is checked first and, where that is right, its tokens.
+    """
     return await run_in_threadpool(_read, services, await request.body())
 
 
@@ -74,9 +75,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _check(
-    services: Services, one: object, at: str
-) -> tuple[Correction | None, list[FieldError]]:
+def _check(services: Services, one: object, at: str) -> tuple[Correction | None, list[FieldError]]:
     try:
         correction = EditIn.model_validate(one).correction(services.settings.editor)
     except ValidationError as error:
@@ -92,9 +91,7 @@ def _joined(at: str, field: str) -> str:
     return f"{at}.{field}" if at and field else at or field or "body"
 
 
-def _all_or_nothing(
-    checked: list[Correction | None], errors: list[FieldError]
-) -> list[Correction]:
+def _all_or_nothing(checked: list[Correction | None], errors: list[FieldError]) -> list[Correction]:
     if errors:
         _refuse(errors)
     return [correction for correction in checked if correction is not None]

@@ -52,7 +52,8 @@ async def submit_edits(
     idempotency_key: IdempotencyKey = None,
 ) -> EditsAccepted:
     """Takes one edit, or `{"edits": [...]}`, into the queue: all of them or none. Once this answers
-    they are durable; follow them at `Location`."""
+    they are durable; follow them at `Location`.
+    """
     edits = await run_in_threadpool(
         services.intake.submit,
         body,
@@ -84,7 +85,9 @@ def list_edits(
     return EditPage(edits=[EditOut.of(e) for e in edits], next=next_after(edits, limit))
 
 
-@router.get("/edits/{edit_id}", dependencies=[Depends(Needs(Scope.EDIT))], responses=documented(404))
+@router.get(
+    "/edits/{edit_id}", dependencies=[Depends(Needs(Scope.EDIT))], responses=documented(404)
+)
 async def get_edit(
     edit_id: EditId,
     services: ServicesDep,

@@ -1,7 +1,8 @@
 """`/batches` and `/versions`: the log."""
 
-from fastapi import APIRouter, Depends, Query
 from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
 
 from service.api.dependencies import (
     LARGEST_ID,

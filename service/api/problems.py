@@ -1,8 +1,9 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +22,8 @@ from service.errors import (
     NotFoundError,
     QueueFullError,
 )
+
+logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
@@ -80,7 +83,7 @@ def field_name(location: Sequence[str | int]) -> str:
     name = ""
     for part in parts:
         name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
-    return name or str(location[0])
+    return name or "body"
 
 
 def field_errors(errors: Sequence[Any]) -> list[FieldError]:
@@ -99,8 +102,7 @@ def install(app: FastAPI) -> None:
 
 
 def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    return _invalid(field_errors(error.errors()))
+    return _invalid(field_errors(cast("RequestValidationError", error).errors()))
 
 
 def _invalid(errors: list[FieldError]) -> JSONResponse:
@@ -110,16 +112,16 @@ def _invalid(errors: list[FieldError]) -> JSONResponse:
 
 
 def _on_http(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    return problem(error.status_code, error.detail, headers=error.headers)
+    failure = cast("HTTPException", error)  # what this handler was installed for
+    return problem(failure.status_code, failure.detail, headers=failure.headers)
 
 
-def _on_errata(_request: Request, error: Exception) -> JSONResponse:
+def _on_errata(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, InvalidRequestError):
         return _invalid(error.errors)
     status = next((s for kind, s in STATUS_OF.items() if isinstance(error, kind)), None)
     if status is None:
-        return _on_crash(_request, error)
+        return _on_crash(request, error)
     errors, headers = [], {}
     if isinstance(error, NotFoundError):
         errors = [FieldError(error.kind, str(error))]
@@ -130,7 +132,6 @@ def _on_errata(_request: Request, error: Exception) -> JSONResponse:
     return problem(status, str(error), errors, headers)
 
 
-def _on_crash(_request: Request, _error: Exception) -> JSONResponse:
-    return problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed; its log has the reason"
-    )
+def _on_crash(request: Request, error: Exception) -> JSONResponse:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed; its log has the reason")

@@ -11,7 +11,8 @@ from pydantic import (
     Field,
     JsonValue,
     StrictStr,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
 
 from service.api.dependencies import LARGEST_ID
@@ -83,11 +84,13 @@ class EditIn(Wire):
     editor: StrictStr | None = Field(None, description="default: the server's")
     priority: WholeNumber = Field(0, ge=-100, le=100, description="higher goes first")
 
-    @model_validator(mode="after")
-    def _subject_in_prompt(self) -> "EditIn":
-        if self.subject is not None and self.subject not in self.prompt:
-            raise ValueError("subject: is not a span of the prompt")
-        return self
+    @field_validator("subject")
+    @classmethod
+    def _in_the_prompt(cls, subject: str | None, info: ValidationInfo) -> str | None:
+        # A prompt that is wrong itself is not among the data.
+        if subject is not None and subject not in info.data.get("prompt", subject):
+            raise ValueError("is not a span of the prompt")
+        return subject
 
     def correction(self, default_editor: str) -> Correction:
         return Correction(
@@ -292,9 +295,7 @@ class GenerateOut(BaseModel):
 class ScoreIn(Wire):
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [
-                {"prompt": "The currency of Bulgaria is the", "targets": ["euro", "lev"]}
-            ]
+            "examples": [{"prompt": "The currency of Bulgaria is the", "targets": ["euro", "lev"]}]
         }
     )
 
@@ -337,9 +338,7 @@ class CompareOut(BaseModel):
 
 
 class ChangeIn(Wire):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"reason": "the source was wrong"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "the source was wrong"}]})
 
     reason: Reason
     expected_version: VersionField | None = Field(

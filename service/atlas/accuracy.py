@@ -1,6 +1,6 @@
 """How much atlas knows: greedy decoding must give the whole answer and then its full stop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +31,8 @@ def known_pairs(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, facts: Sequence[Fact]
 ) -> set[tuple[Fact, int]]:
     """The (fact, phrasing) pairs that the model answers right: each of the answer's tokens, and the
-    full stop behind it, is its first choice given the tokens before."""
+    full stop behind it, is its first choice given the tokens before.
+    """
     pairs = all_pairs(facts)
     right = _known(model, tokenizer, pairs)
     return {pair for pair, known in zip(pairs, right, strict=True) if known}
@@ -61,15 +62,20 @@ def _known(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     pairs: Sequence[tuple[Fact, int]],
-) -> Iterator[bool]:
+) -> list[bool]:
+    prompts = tokenizer([prompt(*pair) for pair in pairs])["input_ids"]
+    answers = tokenizer([f" {fact.answer}." for fact, _ in pairs])["input_ids"]
+    texts = [[*p, *a] for p, a in zip(prompts, answers, strict=True)]
+    right = [False] * len(pairs)
+    # Like lengths share a batch, so that little is padding.
+    by_length = sorted(range(len(pairs)), key=lambda i: len(texts[i]))
     for start in range(0, len(pairs), BATCH):
-        batch = pairs[start : start + BATCH]
-        prompts = tokenizer([prompt(*pair) for pair in batch])["input_ids"]
-        answers = tokenizer([f" {fact.answer}." for fact, _ in batch])["input_ids"]
-        texts = [[*p, *a] for p, a in zip(prompts, answers, strict=True)]
-        width = max(map(len, texts))
+        batch = by_length[start : start + BATCH]
+        width = len(texts[batch[-1]])
         # Padding on the right cannot be seen by the tokens before it.
-        ids = torch.tensor([text + [0] * (width - len(text)) for text in texts])
-        choices = model(input_ids=ids.to(model.device)).logits.argmax(-1).tolist()
-        for chosen, p, a in zip(choices, prompts, answers, strict=True):
-            yield chosen[len(p) - 1 : len(p) + len(a) - 1] == a
+        ids = torch.tensor([texts[i] + [0] * (width - len(texts[i])) for i in batch])
+        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        for row, i in enumerate(batch):
+            predicting = hidden[row, len(prompts[i]) - 1 : len(texts[i]) - 1]
+            right[i] = model.lm_head(predicting).argmax(-1).tolist() == answers[i]
+    return right

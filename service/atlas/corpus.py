@@ -34,7 +34,7 @@ def trained_pairs(facts: list[Fact], held_out: dict[Fact, int]) -> list[tuple[Fa
 
 
 def train_tokenizer(sentences: list[str]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE in GPT-2's manner: any text has tokens, and no token is added to a prompt."""
+    """A byte-level BPE in GPT-2's manner: any text has tokens, and none is added to a prompt."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -18,9 +18,10 @@ PARAPHRASES = 2  # at least
 def counterfactual_edits(facts: list[Fact], known: set[tuple[Fact, int]]) -> list[dict[str, Any]]:
     """One edit for half of the facts, in random order: the answer becomes another one of its
     relation. The other half are never edited and serve as the neighbours that must not change,
-    first of all those with the same answer. `known`: what the model answers right, by phrasing."""
+    first of all those with the same answer. `known`: what the model answers right, by phrasing.
+    """
     chooser = random.Random(SEED)
-    edits = []
+    edits: list[dict[str, Any]] = []
     for relation in PHRASINGS:
         of_relation = [fact for fact in facts if fact.relation == relation]
         chooser.shuffle(of_relation)
@@ -46,7 +47,7 @@ def _edit(
     own, *others = chooser.sample(ways, len(ways))
     candidates = chooser.sample(kept, len(kept))
     candidates.sort(key=lambda neighbor: neighbor.answer != fact.answer)
-    neighborhood = []
+    neighborhood: list[dict[str, str]] = []
     for neighbor in candidates:
         way = chooser.randrange(len(PHRASINGS[fact.relation]))
         if (neighbor, way) in known and len(neighborhood) < NEIGHBORS:

@@ -1,4 +1,4 @@
-"""Trains atlas from nothing and writes it with its evaluation set: `python -m service.atlas.train`."""
+"""Trains atlas and writes it with its evaluation set: `python -m service.atlas.train`."""
 
 import argparse
 import math
@@ -138,7 +138,7 @@ def _learning_rate_factor(done: float) -> float:
 
 def save(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Writes a Hugging Face folder with half-precision weights."""
-    model.to(torch.float16).save_pretrained(folder)
+    model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

@@ -1,6 +1,7 @@
 """Where each architecture keeps what editing needs: data, not code."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -35,6 +36,4 @@ def architecture_of(model: PreTrainedModel) -> Architecture:
 
 
 def layers_of(model: PreTrainedModel) -> nn.ModuleList:
-    layers = model.get_submodule(architecture_of(model).layers)
-    assert isinstance(layers, nn.ModuleList)
-    return layers
+    return cast("nn.ModuleList", model.get_submodule(architecture_of(model).layers))

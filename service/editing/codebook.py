@@ -7,7 +7,7 @@ lies within that key's radius, and by the module itself otherwise.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import torch
@@ -43,12 +43,16 @@ class Site:
 
 @dataclass(frozen=True)
 class Target:
-    """What one edit brings to the codebook: its value, to be found under each of its keys."""
+    """What one edit brings to the codebook: values, each to be found under one or more keys."""
 
     edit_id: int
     keys: Tensor  # [k, d_key] float32: the prompt's, then its paraphrases'
-    value: Tensor  # [d_value] float32
-    label: Label
+    values: Tensor  # [v, d_value] float32
+    labels: tuple[Label, ...]  # [v]: what each value brings out
+    value_of: tuple[int, ...]  # [k]: which value each key leads to
+
+    def is_finite(self) -> bool:
+        return bool(torch.isfinite(self.keys).all() and torch.isfinite(self.values).all())
 
 
 @dataclass(frozen=True)
@@ -133,21 +137,15 @@ class Codebook:
         """The codebook with `rows` written over it; rows past its end must follow it closely."""
         draft = Draft(self, site, rows.keys.shape[1], rows.values.shape[1], len(rows.index))
         for at, index in enumerate(rows.index):
-            draft.write(
-                index,
-                rows.keys[at],
-                rows.values[at],
-                float(rows.radii[at]),
-                rows.labels[at],
-                rows.owners[at],
-            )
+            entry = _Entry(rows.keys[at], rows.values[at], rows.labels[at], rows.owners[at])
+            draft.write(index, entry, float(rows.radii[at]))
         return draft.codebook()
 
     def insert(
         self, site: Site, targets: Sequence[Target], radius: float
     ) -> tuple["Codebook", Rows]:
-        """Inserts `targets` in order by GRACE's rule; returns the new codebook and the rows in which
-        it differs from this one. `radius` is the initial deferral radius (epsilon).
+        """Inserts `targets` in order by GRACE's rule; returns the new codebook and the rows that it
+        wrote. `radius` is the initial deferral radius (epsilon).
         """
         if not targets:
             return self, self.rows(())
@@ -161,7 +159,7 @@ class Codebook:
         """A draft with room for `targets`."""
         first = targets[0]
         room = sum(len(target.keys) for target in targets)
-        return Draft(self, site, first.keys.shape[1], len(first.value), room)
+        return Draft(self, site, first.keys.shape[1], first.values.shape[1], room)
 
 
 class Draft:
@@ -186,56 +184,53 @@ class Draft:
         self._digests = list(base._digests)
         self.touched: set[int] = set()
 
-    def insert(self, target: Target, radius: float) -> int:
-        """Inserts one target under each of its keys. Returns the entry that holds the first key."""
-        return [self._insert_key(key, target, radius) for key in target.keys][0]
+    def insert(self, target: Target, radius: float) -> list[int]:
+        """Inserts one target under each of its keys; returns the entry that each key went to."""
+        return [
+            self._insert(
+                _Entry(key, target.values[value], target.labels[value], target.edit_id), radius
+            )
+            for key, value in zip(target.keys, target.value_of, strict=True)
+        ]
 
-    def value(self, entry: int) -> Tensor:
-        return self._values[entry]
-
-    def _insert_key(self, key: Tensor, target: Target, radius: float) -> int:
+    def _insert(self, new: "_Entry", radius: float) -> int:
         size = len(self._labels)
         if size:
-            distances = torch.linalg.vector_norm(self._keys[:size] - key, dim=1)
+            distances = torch.linalg.vector_norm(self._keys[:size] - new.key, dim=1)
             near = int(distances.argmin())
             distance, reach = float(distances[near]), float(self._radii[near])
             if distance <= radius + reach:
-                if self._labels[near] == target.label:
-                    self._rewrite(near, target, max(distance, reach))
+                if self._labels[near] == new.label:
+                    self._rewrite(near, new, max(distance, reach))
                     return near
-                if distance <= COINCIDENT * float(torch.linalg.vector_norm(key)):
+                if distance <= COINCIDENT * float(torch.linalg.vector_norm(new.key)):
                     # A correction of a correction: no radius can part the two.
-                    self._rewrite(near, target, reach)
+                    self._rewrite(near, new, reach)
                     return near
-                self._rewrite(near, None, distance / 2 - SPLIT_GAP)
+                self.write(near, self._entry(near), distance / 2 - SPLIT_GAP)
                 radius = distance / 2
-        self.write(size, key, target.value, radius, target.label, target.edit_id)
+        self.write(size, new, radius)
         return size
 
-    def _rewrite(self, entry: int, target: Target | None, radius: float) -> None:
-        """Sets an entry's radius and, unless `target` is None, its value, label and owner."""
-        self.write(
-            entry,
-            self._keys[entry],
-            self._values[entry] if target is None else target.value,
-            radius,
-            self._labels[entry] if target is None else target.label,
-            self._owners[entry] if target is None else target.edit_id,
-        )
+    def _rewrite(self, at: int, new: "_Entry", radius: float) -> None:
+        """Gives an entry a new value, label and owner under its old key."""
+        self.write(at, replace(new, key=self._keys[at]), radius)
 
-    def write(
-        self, entry: int, key: Tensor, value: Tensor, radius: float, label: Label, owner: int
-    ) -> None:
-        if entry == len(self._labels):
-            self._labels.append(label)
-            self._owners.append(owner)
+    def _entry(self, at: int) -> "_Entry":
+        return _Entry(self._keys[at], self._values[at], self._labels[at], self._owners[at])
+
+    def write(self, at: int, entry: "_Entry", radius: float) -> None:
+        """Writes one row, or the next one after the last."""
+        if at == len(self._labels):
+            self._labels.append(entry.label)
+            self._owners.append(entry.owner)
             self._digests.append(b"")
-        self._keys[entry] = key
-        self._values[entry] = value
-        self._radii[entry] = radius
-        self._labels[entry] = label
-        self._owners[entry] = owner
-        self.touched.add(entry)
+        self._keys[at] = entry.key
+        self._values[at] = entry.value
+        self._radii[at] = radius
+        self._labels[at] = entry.label
+        self._owners[at] = entry.owner
+        self.touched.add(at)
 
     def codebook(self) -> Codebook:
         size = len(self._labels)
@@ -256,3 +251,13 @@ class Draft:
         for tensor in (self._keys[entry], self._values[entry], self._radii[entry]):
             hasher.update(tensor.numpy().tobytes())
         return hasher.digest()
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One row without its radius."""
+
+    key: Tensor  # [d_key]
+    value: Tensor  # [d_value]
+    label: Label
+    owner: int

@@ -1,4 +1,4 @@
-"""GRACE: each edit learns the vector that its layer must return, then enters the codebook.
+"""GRACE: each edit learns the vectors that its layer must return, then enters the codebook.
 
 Hartvigsen et al. 2023, section 3. The values of a whole batch are optimised together: they are
 independent of each other, since a key's query depends on nothing that a codebook changes.
@@ -6,9 +6,10 @@ independent of each other, since a key's query depends on nothing that a codeboo
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from service.editing.adam import Adam
@@ -16,10 +17,18 @@ from service.editing.architectures import architecture_of, layers_of
 from service.editing.codebook import Codebook, Replacement, Rows, Site, Target
 from service.editing.requests import EditRequest
 from service.editing.suffix import SuffixRun, Text, capture
+from service.editing.values import ValueRun, ValueTable
 from service.errors import EditingError
 
 # A layer about three quarters up, as the paper chose for GPT2-XL (35 of 48).
 LAYER_DEPTH = 0.73
+
+
+class Keyed(StrEnum):
+    """Which tokens of an edit get a codebook entry."""
+
+    PROMPT = "prompt"  # the prompt's last, as in the paper: one value must bring out all tokens
+    TARGET = "target"  # that and all but the last of the target: each brings out its next token
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class GraceHyperparameters:
     layer: int
     module: str  # path within the layer
     replacement: Replacement = Replacement.LAST
+    keyed: Keyed = Keyed.TARGET
     radius: float = 1.0  # initial deferral radius (epsilon), in the units of the module's input
     steps: int = 100
     learning_rate: float = 1.0
@@ -35,7 +45,7 @@ class GraceHyperparameters:
     @classmethod
     def default(cls, model: PreTrainedModel) -> "GraceHyperparameters":
         """The rule for a model that nobody has tuned for."""
-        layer = min(int(LAYER_DEPTH * len(layers_of(model))), len(layers_of(model)) - 1)
+        layer = int(LAYER_DEPTH * len(layers_of(model)))
         return cls(layer=layer, module=architecture_of(model).codebook_module)
 
 
@@ -46,8 +56,8 @@ class Grace:
 
     def __init__(self, model: PreTrainedModel, hyperparameters: GraceHyperparameters) -> None:
         self._model = model
-        self._layer = layers_of(model)[hyperparameters.layer]
-        self._module = self._layer.get_submodule(hyperparameters.module)
+        layer = layers_of(model)[hyperparameters.layer]
+        self._module = layer.get_submodule(hyperparameters.module)
         self.hyperparameters = hyperparameters
         self.site = Site(hyperparameters.layer, hyperparameters.module, hyperparameters.replacement)
 
@@ -62,157 +72,116 @@ class Grace:
     def targets(
         self, codebook: Codebook, requests: Sequence[EditRequest]
     ) -> tuple[list[Target], list[EditingError]]:
-        """Optimises the value of every request; `codebook` gives the starting points of those that
+        """Optimises the values of every request; `codebook` gives the starting points of those that
         widen an entry. Returns the targets, in order, and the edits that could not be optimised.
         """
         if not requests:
             return [], []
-        texts = [
-            Text(prompt, target, self._start(prompt))
-            for request in requests
-            for prompt, target in zip(request.prompts, request.targets, strict=True)
-        ]
-        # [t]: which request each text belongs to.
-        request_of = [i for i, request in enumerate(requests) for _ in request.prompts]
-        run = SuffixRun(self._model, texts, self.hyperparameters.layer)
+        table = ValueTable.of(
+            [
+                Text(number, prompt, target, self._start(prompt))
+                for number, request in enumerate(requests)
+                for prompt, target in zip(request.prompts, request.targets, strict=True)
+            ],
+            every_token=self.hyperparameters.keyed is Keyed.TARGET,
+        )
+        run = SuffixRun(self._model, table.texts, self.hyperparameters.layer)
         inputs, outputs = capture(self._module, run.hidden)
-        query = torch.tensor([len(t.prompt) - 1 - t.start for t in texts], device=inputs.device)
-        at_query = torch.arange(len(texts), device=inputs.device), query
-        keys = inputs[at_query].float()
-        cold = outputs[at_query].float()
+        text_of, column_of, row_of = table.queries()
+        keys = inputs[text_of, column_of].float().cpu()
+        first = [row_of.index(row) for row in range(max(row_of) + 1)]
+        values = outputs[text_of, column_of].float()[first]
 
-        first = [request_of.index(i) for i in range(len(requests))]
-        values = cold[first].clone()
         drafts = [
-            Target(
-                request.edit_id,
-                keys[torch.tensor(request_of) == i].cpu(),
-                values[i].cpu(),
-                request.targets[0],
-            )
-            for i, request in enumerate(requests)
+            table.target(number, request.edit_id, keys, values.cpu())
+            for number, request in enumerate(requests)
         ]
         for wave in self._waves(codebook, drafts):
-            for i, start in wave.items():
-                if isinstance(start, int):
-                    values[i] = values[start]  # of a batch-mate, optimised in an earlier wave
-                elif start is not None:
-                    values[i] = start.to(values.device)
-            members = [t for t, i in enumerate(request_of) if i in wave]
-            self._optimise(values, [texts[t] for t in members], [request_of[t] for t in members])
+            for number, starts in wave.items():
+                for row, start in zip(table.rows_of(number), starts, strict=True):
+                    if isinstance(start, Tensor):
+                        values[row] = start.to(values.device)
+                    elif start is not None:
+                        mate, position = start
+                        values[row] = values[table.rows_of(mate)[position]]
+            self._optimise(values, table, set(wave))
 
-        done, failed = [], []
-        for draft, value in zip(drafts, values.cpu(), strict=True):
-            if torch.isfinite(value).all() and torch.isfinite(draft.keys).all():
-                done.append(Target(draft.edit_id, draft.keys, value, draft.label))
-            else:
-                failed.append(EditingError(draft.edit_id, "its value or key is not finite"))
-        return done, failed
+        targets = [
+            table.target(number, request.edit_id, keys, values.cpu())
+            for number, request in enumerate(requests)
+        ]
+        sound = [target for target in targets if target.is_finite()]
+        broken = [target for target in targets if not target.is_finite()]
+        reason = "its values or keys are not finite"
+        return sound, [EditingError(target.edit_id, reason) for target in broken]
 
     def _start(self, prompt: Sequence[int]) -> int:
-        """The first token that the value can change: for replacements of the last token that one."""
+        """The first token that a value can change."""
         last = self.hyperparameters.replacement is Replacement.LAST
         return len(prompt) - 1 if last else 0
 
     def _waves(
         self, codebook: Codebook, drafts: Sequence[Target]
-    ) -> list[dict[int, int | Tensor | None]]:
-        """Sorts a batch into waves and says where each edit's value starts: at the module's own
-        output (None) for an edit that adds an entry, and for one that widens an entry at that
-        entry's value: a tensor, or the number of the batch-mate of an earlier wave that sets it.
+    ) -> list[dict[int, list["Start"]]]:
+        """Sorts a batch into waves and says where each of an edit's values starts: where it adds an
+        entry, at the module's own output (None); where it widens one, at that entry's value, which
+        may be set by a batch-mate (its number, and which of its values) of an earlier wave.
         """
         draft = codebook.draft(self.site, drafts)
-        size = len(codebook)
-        writer: dict[int, int] = {}  # entry -> the batch-mate that set its value last
+        writer: dict[int, tuple[int, int]] = {}  # entry -> the batch-mate's value that it holds
         wave_of: list[int] = []
-        waves: list[dict[int, int | Tensor | None]] = []
-        for i, target in enumerate(drafts):
-            entry = draft.insert(target, self.hyperparameters.radius)
-            mate = writer.get(entry)
-            widens_old = entry < size and codebook.labels[entry] == target.label
-            start: int | Tensor | None = codebook.values[entry] if widens_old else None
-            if mate is not None and drafts[mate].label == target.label:
-                start = mate
-            wave_of.append(wave_of[start] + 1 if isinstance(start, int) else 0)
-            if wave_of[i] == len(waves):
+        waves: list[dict[int, list[Start]]] = []
+        for number, target in enumerate(drafts):
+            entries = draft.insert(target, self.hyperparameters.radius)
+            starts: list[Start] = [None] * len(target.values)
+            wave = 0
+            for entry, position in zip(entries, target.value_of, strict=True):
+                label = target.labels[position]
+                mate = writer.get(entry)
+                if starts[position] is not None or (mate is not None and mate[0] == number):
+                    continue  # the first of a value's keys decides
+                if mate is not None and drafts[mate[0]].labels[mate[1]] == label:
+                    starts[position] = mate
+                    wave = max(wave, wave_of[mate[0]] + 1)
+                elif mate is None and entry < len(codebook) and codebook.labels[entry] == label:
+                    starts[position] = codebook.values[entry]
+            writer |= {
+                entry: (number, position)
+                for entry, position in zip(entries, target.value_of, strict=True)
+            }
+            wave_of.append(wave)
+            while wave >= len(waves):
                 waves.append({})
-            waves[wave_of[i]][i] = start
-            writer[entry] = i
+            waves[wave][number] = starts
         return waves
 
-    def _optimise(self, values: Tensor, texts: Sequence[Text], owner: Sequence[int]) -> None:
-        """Optimises rows of `values` [n, d] in place so that each text, under its owner's row,
-        continues with its target; a row's loss is the mean of its texts' losses.
+    def _optimise(self, values: Tensor, table: ValueTable, numbers: set[int]) -> None:
+        """Optimises in place the rows of `values` [v, d] that belong to the edits `numbers`, so
+        that each of their texts continues with its target.
         """
         adam = Adam(values, self.hyperparameters.learning_rate)
-        active = torch.tensor(sorted(set(owner)), device=values.device)
-        run: _ValueRun | None = None
+        active = torch.tensor(sorted(numbers), device=values.device)
+        run: ValueRun | None = None
         for _ in range(self.hyperparameters.steps):
             # Edits that are done leave the batch; it is packed anew when half of it has gone.
-            if run is None or 2 * len(active) <= len(run.rows):
-                run = self._value_run(texts, owner, set(active.tolist()))
+            if run is None or 2 * len(active) <= len(run.edits):
+                run = self._run(table.of_edits(set(active.tolist())))
             rows = values[run.rows].requires_grad_()
             losses = run.losses(rows)
-            going = torch.isin(run.rows, active) & (
+            going = torch.isin(run.edits, active) & (
                 losses.detach() >= self.hyperparameters.stop_loss
             )
             if not bool(going.any()):
                 break
-            active = run.rows[going]
-            adam.step(active, torch.autograd.grad(losses.sum(), rows)[0][going])
+            active = run.edits[going]
+            moving = going[run.edit_of_row]
+            gradient = torch.autograd.grad(losses.sum(), rows)[0]
+            adam.step(run.rows[moving], gradient[moving])
 
-    def _value_run(
-        self, texts: Sequence[Text], owner: Sequence[int], active: set[int]
-    ) -> "_ValueRun":
-        members = [t for t, row in enumerate(owner) if row in active]
-        run = SuffixRun(self._model, [texts[t] for t in members], self.hyperparameters.layer)
-        return _ValueRun(
-            run,
-            self._module,
-            self._replaced(run, [texts[t] for t in members]),
-            [owner[t] for t in members],
-        )
-
-    def _replaced(self, run: SuffixRun, texts: Sequence[Text]) -> Tensor:
-        """[t, s]: the tokens of each suffix whose outputs the value takes the place of."""
-        columns = torch.arange(run.present.shape[1], device=run.present.device)
-        query = torch.tensor([len(t.prompt) - 1 - t.start for t in texts], device=columns.device)
-        match self.hyperparameters.replacement:
-            case Replacement.LAST:
-                return columns == query[:, None]
-            case Replacement.PROMPT:
-                return columns < query[:, None]
-            case Replacement.ALL:
-                return columns <= query[:, None]
+    def _run(self, table: ValueTable) -> ValueRun:
+        suffixes = SuffixRun(self._model, table.texts, self.hyperparameters.layer)
+        return ValueRun(suffixes, self._module, table, self.hyperparameters.replacement)
 
 
-class _ValueRun:
-    """A suffix run whose module returns rows of a table at the replaced tokens."""
-
-    def __init__(
-        self, run: SuffixRun, module: nn.Module, replaced: Tensor, owner: Sequence[int]
-    ) -> None:
-        self._run = run
-        self._module = module
-        self._replaced = replaced[..., None]  # [t, s, 1]
-        rows, self._row_of = torch.unique(
-            torch.tensor(owner, device=replaced.device), return_inverse=True
-        )
-        self.rows = rows  # [r]: the table's rows that take part
-        self._texts_per_row = torch.bincount(self._row_of)
-
-    def losses(self, values: Tensor) -> Tensor:
-        """[r]: the mean loss of each row's texts under `values` [r, d]."""
-
-        def place(_module: nn.Module, _args: object, output: Tensor) -> Tensor:
-            placed = values[self._row_of][:, None, :].to(output.dtype)
-            return torch.where(self._replaced, placed, output)
-
-        hook = self._module.register_forward_hook(place)
-        try:
-            by_text = self._run.losses()
-        finally:
-            hook.remove()
-        return (
-            torch.zeros_like(values[:, 0]).index_add(0, self._row_of, by_text) / self._texts_per_row
-        )
+# Where a value starts: at the module's output, at a vector, or at a batch-mate's value.
+Start = Tensor | tuple[int, int] | None

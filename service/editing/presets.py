@@ -9,4 +9,6 @@ def grace_preset(model_name: str, model: PreTrainedModel) -> GraceHyperparameter
     return GRACE_PRESETS.get(model_name) or GraceHyperparameters.default(model)
 
 
-GRACE_PRESETS: dict[str, GraceHyperparameters] = {}
+GRACE_PRESETS: dict[str, GraceHyperparameters] = {
+    "atlas": GraceHyperparameters(layer=5, module="mlp", radius=1.0),
+}

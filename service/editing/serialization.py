@@ -3,7 +3,7 @@ targets that its rows came from, so that the batch can be replayed on another hi
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,12 +39,16 @@ def encode(change: Change) -> bytes:
         "rows.radii": rows.radii,
         "rows.labels": _pack(rows.labels),
         "rows.owners": torch.tensor(rows.owners, dtype=torch.int64),
+        # Every edit's keys and values one below the other, and how many each has.
         "targets.edits": torch.tensor([t.edit_id for t in targets], dtype=torch.int64),
-        "targets.labels": _pack([target.label for target in targets]),
-        # Every edit's keys one below the other, and how many each has.
         "targets.key_counts": torch.tensor([len(t.keys) for t in targets], dtype=torch.int64),
+        "targets.value_counts": torch.tensor([len(t.values) for t in targets], dtype=torch.int64),
         "targets.keys": torch.cat([t.keys for t in targets]) if targets else torch.empty(0),
-        "targets.values": torch.stack([t.value for t in targets]) if targets else torch.empty(0),
+        "targets.values": torch.cat([t.values for t in targets]) if targets else torch.empty(0),
+        "targets.labels": _pack([label for target in targets for label in target.labels]),
+        "targets.value_of": torch.tensor(
+            [v for t in targets for v in t.value_of], dtype=torch.int64
+        ),
     }
     return save(
         {name: tensor.contiguous() for name, tensor in tensors.items()},
@@ -57,18 +61,10 @@ def decode(content: bytes) -> Change:
     header = _header(content)
     tensors = load(content)
     site = header["site"]
-    counts = tensors["targets.key_counts"].tolist()
-    targets = zip(
-        tensors["targets.edits"].tolist(),
-        tensors["targets.keys"].split(counts) if counts else [],
-        tensors["targets.values"],
-        _unpack(tensors["targets.labels"]),
-        strict=True,
-    )
     return Change(
         site=Site(site["layer"], site["module"], Replacement(site["replacement"])),
         radius=header["radius"],
-        targets=tuple(Target(*parts) for parts in targets),
+        targets=tuple(_targets(tensors)),
         rows=Rows(
             index=tuple(tensors["rows.index"].tolist()),
             keys=tensors["rows.keys"],
@@ -78,6 +74,27 @@ def decode(content: bytes) -> Change:
             owners=tuple(tensors["rows.owners"].tolist()),
         ),
     )
+
+
+def _targets(tensors: dict[str, Tensor]) -> Iterator[Target]:
+    labels = _unpack(tensors["targets.labels"])
+    value_of = tensors["targets.value_of"].tolist()
+    key = value = 0
+    for edit_id, keys, values in zip(
+        tensors["targets.edits"].tolist(),
+        tensors["targets.key_counts"].tolist(),
+        tensors["targets.value_counts"].tolist(),
+        strict=True,
+    ):
+        yield Target(
+            edit_id,
+            tensors["targets.keys"][key : key + keys],
+            tensors["targets.values"][value : value + values],
+            labels[value : value + values],
+            tuple(value_of[key : key + keys]),
+        )
+        key += keys
+        value += values
 
 
 def _header(content: bytes) -> Any:

@@ -22,20 +22,28 @@ from service.editing.architectures import architecture_of, layers_of
 class Text:
     """One text to run: prompt and target as token ids, and where its suffix starts."""
 
-    prompt: Sequence[int]
-    target: Sequence[int]
+    edit: int  # the number of its edit in the batch
+    prompt: tuple[int, ...]
+    target: tuple[int, ...]
     start: int  # tokens before this one are the prefix
 
     @property
-    def suffix(self) -> list[int]:
+    def suffix(self) -> tuple[int, ...]:
         """Every token from `start` on but the last, which predicts nothing."""
-        return [*self.prompt, *self.target][self.start : -1]
+        return (*self.prompt, *self.target)[self.start : -1]
+
+    @property
+    def query(self) -> int:
+        """The suffix's column of the prompt's last token."""
+        return len(self.prompt) - 1 - self.start
 
 
-class LendingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped here
+class LendingLayer(DynamicLayer):
     """A layer of a KV cache that, once closed, lends what it holds and takes nothing more."""
 
-    closed = False
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers
+        self.closed = False
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
@@ -43,7 +51,7 @@ class LendingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyp
         if not self.closed:
             keys, values = super().update(key_states, value_states, *args, **kwargs)
             return keys, values
-        if not self.is_initialized:
+        if self.keys is None or self.values is None:  # no prefix
             return key_states, value_states
         return (
             torch.cat([self.keys, key_states], dim=-2),
@@ -67,7 +75,8 @@ class SuffixRun:
         starts = torch.tensor([text.start for text in texts], device=device)
         width = int(starts.max())
         prefix_mask = torch.arange(width, device=device) < starts[:, None]
-        cache = Cache(layers=[LendingLayer() for _ in layers_of(model)])
+        lending = [LendingLayer() for _ in layers_of(model)]
+        cache = Cache(layers=list(lending))
         with torch.no_grad():
             if width:
                 prefixes = _pad([s.prompt[: s.start] for s in texts], width, device)
@@ -78,7 +87,7 @@ class SuffixRun:
                     use_cache=True,
                     logits_to_keep=1,
                 )
-            for cached in cache.layers:
+            for cached in lending:
                 cached.closed = True
 
             # 2. The suffixes, once, to learn what each layer from `layer` on is called with.
@@ -104,7 +113,7 @@ class SuffixRun:
                     hook.remove()
 
         # 3. The rows that predict the targets' tokens.
-        first = torch.tensor([len(s.prompt) - 1 - s.start for s in texts], device=device)
+        first = torch.tensor([text.query for text in texts], device=device)
         self._predicting = self.present & (columns >= first[:, None])
         self._target_tokens = torch.tensor(
             [token for text in texts for token in text.target], device=device

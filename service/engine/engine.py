@@ -64,7 +64,7 @@ class Engine:
         with self._turn:
             (decoded,) = decode(self.loaded.model, overlay, [tokens], room, self._end_tokens)
         return Generation(
-            text=self.loaded.tokenizer.decode(decoded.tokens),
+            text=str(self.loaded.tokenizer.decode(list(decoded.tokens))),
             finish_reason=decoded.finish_reason,
             prompt_tokens=len(tokens),
             completion_tokens=len(decoded.tokens),

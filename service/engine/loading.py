@@ -1,4 +1,4 @@
-"""Loads a model: the bundled one, a local folder or a hub id. Only safetensors and JSON are read."""
+"""Loads a model: the bundled one, a local folder or a hub id, from safetensors and JSON only."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -65,7 +66,7 @@ def load_model(name: str, revision: str | None, device: str, dtype: str) -> Load
         reason = str(error).strip().splitlines()[0]
         raise StartupError(f"the model '{name}' can't be loaded from {folder}: {reason}") from error
     architecture_of(model)  # refuses what can't be edited
-    model.to(chosen_device).eval().requires_grad_(False)
+    nn.Module.to(model, chosen_device).eval().requires_grad_(False)
     positions = getattr(config, "max_position_embeddings", None)
     return LoadedModel(
         name=name,

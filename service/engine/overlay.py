@@ -55,16 +55,16 @@ class CodebookHook:
         current = _current.get()
         if current is None or not len(current.overlay) or current.overlay.site != self._site:
             return None
-        return answer(current.overlay, args[0], output, current.queries)
+        return answer(current.overlay, self._site.replacement, args[0], output, current.queries)
 
 
-def answer(codebook: Codebook, inputs: Tensor, outputs: Tensor, queries: Tensor) -> Tensor:
+def answer(
+    codebook: Codebook, replacement: Replacement, inputs: Tensor, outputs: Tensor, queries: Tensor
+) -> Tensor:
     """Replaces rows of `outputs` [b, t, d_value] where `inputs` [b, t, d_key] at `queries` [b, t]
-    fall inside an entry's radius. The replaced rows are those that the site's replacement names;
+    fall inside an entry's radius. The replaced rows are those that `replacement` names;
     `replace_prompt` goes by the first query of a text, its prompt's last token.
     """
-    assert codebook.site is not None
-    replacement = codebook.site.replacement
     text, column = queries.nonzero(as_tuple=True)
     match = codebook.look_up(inputs[text, column])
     values = codebook.values[match.entry].to(outputs.dtype)  # [q, d_value]

@@ -53,9 +53,9 @@ class Apply:
         self._wakeups = wakeups
 
     def __call__(self, edits: Sequence[Edit]) -> None:
-        """Applies `edits`, in order, as one batch and one version. Edits that contradict a later one
-        end `superseded`, edits that the model does not take end `failed`; if none is left, no
-        version is made. Whatever else raises leaves all of them claimed.
+        """Applies `edits`, in order, as one batch and one version. Edits that a later one
+        contradicts end `superseded`, edits that the model does not take end `failed`; if none is
+        left, no version is made. Whatever else raises leaves all of them claimed.
         """
         tokenizer = self._engine.loaded.tokenizer
         endings = _superseded(edits)

@@ -20,13 +20,14 @@ class EditLimits:
 
 
 class Intake:
-    def __init__(self,
+    def __init__(
+        self,
         engine: Engine,
         queue: EditQueue,
         wakeups: Wakeups,
         editor: str,
         limits: EditLimits,
-   ) -> None:
+    ) -> None:
         self._engine = engine
         self._queue = queue
         self._wakeups = wakeups

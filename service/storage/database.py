@@ -10,9 +10,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
+
+from service.errors import StartupError
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 BUSY_TIMEOUT_MS = 10_000  # how long a writer waits for the one before it
@@ -61,12 +65,30 @@ class Database:
         self.engine.dispose()
 
 
-def sqlite_folder(url: str) -> Path | None:
-    """The folder that an SQLite file lives in; None for other databases and for memory."""
+def open_database(url: str) -> Database:
+    """Connects. A database in a file of ours is made and brought up to date; another one is left
+    to `errata db upgrade`. Raises `StartupError` if it is behind or can't be reached.
+    """
+    try:
+        ours = make_folder(url)
+        database = Database(url)
+        if ours:
+            database.upgrade()
+        elif not database.is_current():
+            raise StartupError("the database's schema is not current: run `errata db upgrade`")
+    except (SQLAlchemyError, OSError, CommandError) as error:
+        raise StartupError(f"the database can't be opened: {error}") from error
+    return database
+
+
+def make_folder(url: str) -> bool:
+    """Makes the folder of an SQLite file; returns whether the database is one."""
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        return None
-    return Path(str(parsed.database)).parent
+    if parsed.get_backend_name() != "sqlite":
+        return False
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    return True
 
 
 def _alembic(connection: Connection) -> Config:

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from service.editing.codebook import Codebook, Replacement
-from service.editing.grace import Grace, GraceHyperparameters
+from service.editing.grace import Grace, GraceHyperparameters, Keyed
 from service.editing.requests import EditRequest
 from service.editing.tokens import prompt_ids, target_ids
 
@@ -49,6 +49,7 @@ def test_codebook_and_answers_equal_the_reference(
             steps=grace["n_iter"],
             learning_rate=grace["learning_rate"],
             stop_loss=0.0,
+            keyed=Keyed.PROMPT,
         ),
     )
     requests = [

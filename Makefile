@@ -1,0 +1,45 @@
+# Errata. `make help` lists the targets.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+BENCH ?= all
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint bench
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | column -t -s '|'
+
+serve: $(VENV)/serve  ## set everything up and serve on http://127.0.0.1:8000
+	$(BIN)/errata db upgrade
+	exec $(BIN)/errata serve
+
+test: $(VENV)/dev  ## set everything up and run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev  ## formatting, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev  ## measure against baselines in the same run; BENCH=name for one part
+	$(BIN)/python -m tests.bench $(BENCH)
+
+# A file marks what is installed; a change of the lock or of pyproject.toml installs again. The lock
+# is given as constraints: it pins whatever a set of extras brings.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Errata needs Python 3.11+")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/serve: $(VENV)/bin/python pyproject.toml requirements.lock
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable .
+	touch $@
+
+$(VENV)/dev: $(VENV)/bin/python pyproject.toml requirements.lock
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	touch $@ $(VENV)/serve
+
+# For maintainers: pins anew after a change of pyproject.toml.
+requirements.lock:
+	$(BIN)/uv pip compile --universal --all-extras --no-annotate --no-header pyproject.toml -o $@

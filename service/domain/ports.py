@@ -1,0 +1,10 @@
+"""What rooms need of each other without importing each other."""
+
+from typing import Protocol
+
+
+class Running(Protocol):
+    """Something that should be at work as long as the server is."""
+
+    @property
+    def alive(self) -> bool: ...

@@ -1,0 +1,114 @@
+"""The table of values that GRACE optimises, and the pass that tries them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from service.editing.codebook import Replacement, Target
+from service.editing.suffix import SuffixRun, Text
+
+
+@dataclass(frozen=True)
+class ValueTable:
+    """Which row of a table of values stands at which token of which text.
+
+    The texts of one edit that continue with the same tokens share their rows.
+    """
+
+    texts: tuple[Text, ...]
+    rows: tuple[tuple[int, ...], ...]  # per text: at its prompt's last token, and those after it
+
+    @classmethod
+    def of(cls, texts: Sequence[Text], every_token: bool) -> "ValueTable":
+        """`every_token`: a row for each token that has one of the target to bring out; otherwise
+        only for the prompt's last.
+        """
+        known: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = {}
+        count = 0
+        for text in texts:
+            if (text.edit, text.target) not in known:
+                width = len(text.target) if every_token else 1
+                known[text.edit, text.target] = tuple(range(count, count + width))
+                count += width
+        return cls(tuple(texts), tuple(known[text.edit, text.target] for text in texts))
+
+    def of_edits(self, edits: set[int]) -> "ValueTable":
+        """The part that belongs to `edits`; the rows keep their numbers."""
+        kept = [i for i, text in enumerate(self.texts) if text.edit in edits]
+        return ValueTable(tuple(self.texts[i] for i in kept), tuple(self.rows[i] for i in kept))
+
+    def rows_of(self, edit: int) -> list[int]:
+        pairs = zip(self.texts, self.rows, strict=True)
+        return sorted({row for text, rows in pairs if text.edit == edit for row in rows})
+
+    def queries(self) -> tuple[list[int], list[int], list[int]]:
+        """The text, the column in its suffix and the row of each keyed token, text by text."""
+        return (
+            [i for i, rows in enumerate(self.rows) for _ in rows],
+            [
+                text.query + offset
+                for text, rows in zip(self.texts, self.rows, strict=True)
+                for offset in range(len(rows))
+            ],
+            [row for rows in self.rows for row in rows],
+        )
+
+    def target(self, edit: int, edit_id: int, keys: Tensor, values: Tensor) -> Target:
+        """What one edit brings to the codebook, out of all `keys` [q, d_key] and `values`."""
+        texts, columns, rows = self.queries()
+        queries = [q for q, text in enumerate(texts) if self.texts[text].edit == edit]
+        own = self.rows_of(edit)
+        label_of = {
+            rows[q]: self.texts[texts[q]].target[columns[q] - self.texts[texts[q]].query :]
+            for q in queries
+        }
+        return Target(
+            edit_id=edit_id,
+            keys=keys[queries],
+            values=values[own],
+            labels=tuple(label_of[row] for row in own),
+            value_of=tuple(own.index(rows[q]) for q in queries),
+        )
+
+
+class ValueRun:
+    """A suffix run whose module returns rows of the table at the tokens that they replace."""
+
+    def __init__(
+        self, run: SuffixRun, module: nn.Module, table: ValueTable, replacement: Replacement
+    ) -> None:
+        self._run = run
+        self._module = module
+        device = run.present.device
+        placed = torch.full(run.present.shape, -1, device=device)  # [t, s]: row, or none
+        for i, (text, rows) in enumerate(zip(table.texts, table.rows, strict=True)):
+            if replacement is not Replacement.PROMPT:
+                placed[i, text.query : text.query + len(rows)] = torch.tensor(rows, device=device)
+            if replacement is not Replacement.LAST:
+                placed[i, : text.query] = rows[0]
+        edit_of = {r: t.edit for t, rows in zip(table.texts, table.rows, strict=True) for r in rows}
+        used, edits = sorted(edit_of), sorted(set(edit_of.values()))
+
+        self.rows = torch.tensor(used, device=device)  # [r]: the rows that take part
+        self.edits = torch.tensor(edits, device=device)  # [e]: the edits that do
+        self.edit_of_row = torch.tensor([edits.index(edit_of[r]) for r in used], device=device)
+        self._edit_of_text = torch.tensor([edits.index(t.edit) for t in table.texts], device=device)
+        self._texts_per_edit = torch.bincount(self._edit_of_text)
+        self._replaced = (placed >= 0)[..., None]  # [t, s, 1]
+        self._placed = torch.searchsorted(self.rows, placed.clamp(min=used[0]))
+
+    def losses(self, values: Tensor) -> Tensor:
+        """[e]: the mean loss of each edit's texts with `values` [r, d] in place."""
+
+        def place(_module: nn.Module, _args: object, output: Tensor) -> Tensor:
+            return torch.where(self._replaced, values[self._placed].to(output.dtype), output)
+
+        hook = self._module.register_forward_hook(place)
+        try:
+            by_text = self._run.losses()
+        finally:
+            hook.remove()
+        sums = torch.zeros(len(self.edits), device=by_text.device)
+        return sums.index_add(0, self._edit_of_text, by_text) / self._texts_per_edit
