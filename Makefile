@@ -5,7 +5,7 @@ PYTHON ?= python3
 BENCH ?= all
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench
+.PHONY: help serve test lint bench lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | column -t -s '|'
@@ -40,6 +40,6 @@ $(VENV)/dev: $(VENV)/bin/python pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	touch $@ $(VENV)/serve
 
-# For maintainers: pins anew after a change of pyproject.toml.
-requirements.lock:
-	$(BIN)/uv pip compile --universal --all-extras --no-annotate --no-header pyproject.toml -o $@
+lock: $(VENV)/dev  ## pin every dependency anew, after a change of pyproject.toml
+	$(BIN)/uv pip compile --universal --all-extras --no-annotate --no-header \
+		pyproject.toml --output-file requirements.lock

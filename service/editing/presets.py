@@ -10,5 +10,5 @@ def grace_preset(model_name: str, model: PreTrainedModel) -> GraceHyperparameter
 
 
 GRACE_PRESETS: dict[str, GraceHyperparameters] = {
-    "atlas": GraceHyperparameters(layer=5, module="mlp", radius=1.0),
+    "atlas": GraceHyperparameters(layer=5, module="mlp", radius=4.0),
 }

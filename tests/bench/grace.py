@@ -1,0 +1,123 @@
+"""GRACE on atlas: 500 counterfactual edits through the whole server, against the plain loop."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from service.api.dependencies import Services
+from service.app import build
+from service.atlas import EDITS_FILE
+from service.atlas.edits import read_edits
+from service.domain.edits import Correction, Edit
+from service.domain.states import EditState
+from service.editing.codebook import Codebook
+from service.editing.grace import Grace
+from service.editing.presets import grace_preset
+from service.editing.requests import EditRequest
+from service.settings import Settings
+from service.storage.database import open_database
+from tests.bench.figure import Figure
+from tests.bench.plain import requests_one_by_one
+
+EDITS = 500
+BATCH = 32
+PLAIN_EDITS = 16  # enough to know the speed of a loop that treats all edits alike
+
+
+def run(progress: Progress) -> list[Figure]:
+    records = read_edits(EDITS_FILE)[:EDITS]
+    with _services() as services:
+        loaded = services.engine.loaded
+        applied, seconds = _apply(services, records, progress)
+        kept, neighbors, preferred = _check(services, records)
+
+        editor = Grace(
+            loaded.model, replace(grace_preset(loaded.name, loaded.model), stop_loss=0.0)
+        )
+        requests = [_request(services, number, r) for number, r in enumerate(records[:BATCH])]
+        task = progress.add_task("plain loop", total=None)
+        started = time.perf_counter()
+        requests_one_by_one(loaded.model, editor.hyperparameters, requests[:PLAIN_EDITS])
+        plain = PLAIN_EDITS / (time.perf_counter() - started)
+        started = time.perf_counter()
+        editor.targets(Codebook.empty(), requests)
+        all_steps = BATCH / (time.perf_counter() - started)
+        progress.remove_task(task)
+
+    return [
+        Figure("grace", "efficacy, after its own batch", _share(applied), "", wanted=0.99),
+        Figure("grace", "ES, at the end", preferred, "", wanted=0.99),
+        Figure("grace", "ERR, at the end", kept, "", wanted=0.98),
+        Figure("grace", "neighbourhood, whole answers kept", neighbors, "", wanted=0.99),
+        Figure("grace", "edits applied by the server", EDITS / seconds, "edits/s", plain, 10),
+        Figure("grace", "edits optimised, all steps", all_steps, "edits/s", plain, 10),
+    ]
+
+
+@contextmanager
+def _services() -> Iterator[Services]:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder), max_batch=BATCH)
+        database = open_database(settings.resolved_database_url)
+        services, worker = build(settings, database)
+        worker.start()
+        yield services
+        worker.stop()
+        database.close()
+
+
+def _apply(
+    services: Services, records: list[dict[str, Any]], progress: Progress
+) -> tuple[list[Edit], float]:
+    """Hands all records in at once; returns the settled edits and the seconds that it took."""
+    corrections = [
+        Correction(record["prompt"], record["target_new"], "grace") for record in records
+    ]
+    task = progress.add_task("grace, applied by the server", total=len(records))
+    started = time.perf_counter()
+    queued = services.intake.submit(
+        corrections, actor="bench", idempotency_key=None, body_hash="bench"
+    )
+    while True:
+        edits = services.insights.edits(
+            after=0, limit=len(queued), status=None, batch_id=None, submitted_with=queued[0].id
+        )
+        done = sum(edit.status not in (EditState.QUEUED, EditState.APPLYING) for edit in edits)
+        progress.update(task, completed=done)
+        if done == len(queued):
+            return edits, time.perf_counter() - started
+        time.sleep(0.05)
+
+
+def _share(edits: list[Edit]) -> float:
+    return sum(bool(edit.verified) for edit in edits) / len(edits)
+
+
+def _check(services: Services, records: list[dict[str, Any]]) -> tuple[float, float, float]:
+    """With all edits in: the share that greedy decoding still says (ERR), the share of neighbours
+    whose whole answer it still says, and the share with P(new) > P(true) (ES).
+    """
+    engine, overlay = services.engine, services.overlays.current.overlay
+
+    def scores(pairs: list[tuple[str, str]]) -> Any:
+        return engine.score(overlay, [engine.continuation(*pair) for pair in pairs])
+
+    new = scores([(r["prompt"], r["target_new"]) for r in records])
+    true = scores([(r["prompt"], r["target_true"]) for r in records])
+    neighbors = scores([(n["prompt"], n["answer"]) for r in records for n in r["neighborhood"]])
+    return (
+        sum(score.greedy for score in new) / len(new),
+        sum(score.greedy for score in neighbors) / len(neighbors),
+        sum(n.logprob > t.logprob for n, t in zip(new, true, strict=True)) / len(new),
+    )
+
+
+def _request(services: Services, number: int, record: dict[str, Any]) -> EditRequest:
+    pair = services.engine.continuation(record["prompt"], record["target_new"])
+    return EditRequest(number, (pair.prompt,), (pair.target,))

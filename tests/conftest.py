@@ -1,0 +1,51 @@
+"""A server on the bundled model, in this process: tests talk HTTP to it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+
+from service.api.dependencies import Services
+from service.app import build, create_app, ensure_admin_key
+from service.settings import Settings
+from service.storage.database import open_database
+from service.storage.keys import KeyRing
+
+ADMIN_KEY = "a-key-for-tests"
+
+
+@dataclass(frozen=True)
+class Server:
+    http: TestClient  # with the admin key
+    services: Services
+
+
+def run_server(folder: Path, **settings: object) -> Iterator[Server]:
+    """Serves until the generator is closed; a second one on the same folder is a restart."""
+    chosen = Settings.model_validate(
+        {"data_dir": folder, "admin_key": SecretStr(ADMIN_KEY), **settings}
+    )
+    database = open_database(chosen.resolved_database_url)
+    ensure_admin_key(chosen, KeyRing(database))
+    services, worker = build(chosen, database)
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    with TestClient(
+        create_app(services, worker), headers=headers, raise_server_exceptions=False
+    ) as http:
+        yield Server(http, services)
+    database.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A fresh server with an empty log."""
+    yield from run_server(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for a module whose tests change nothing that another of them looks at."""
+    yield from run_server(tmp_path_factory.mktemp("server"))
