@@ -51,7 +51,7 @@ class Database:
     def upgrade(self) -> None:
         """Brings the schema to the newest revision."""
         with self.engine.begin() as connection:
-            command.upgrade(_alembic(connection), "head")
+            command.upgrade(alembic_config(connection), "head")
 
     def revision(self) -> str | None:
         """The schema's revision; None for an empty database."""
@@ -91,7 +91,7 @@ def make_folder(url: str) -> bool:
     return True
 
 
-def _alembic(connection: Connection) -> Config:
+def alembic_config(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection

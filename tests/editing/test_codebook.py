@@ -1,0 +1,102 @@
+"""The rule that grows a codebook, on keys in the plane."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from service.editing.codebook import Codebook, Label, Replacement, Site, Target
+from service.editing.serialization import Change, decode, encode
+from service.errors import ConflictError
+
+SITE = Site(3, "mlp", Replacement.LAST)
+RADIUS = 1.0
+
+
+def target(edit_id: int, key: tuple[float, float], label: Label = (7,)) -> Target:
+    value = torch.tensor([[float(edit_id), 0.0, 0.0]])
+    return Target(edit_id, torch.tensor([key], dtype=torch.float32), value, (label,), (0,))
+
+
+def grown(*targets: Target) -> Codebook:
+    return Codebook.empty().insert(SITE, targets, RADIUS)[0]
+
+
+def answers(codebook: Codebook, *queries: tuple[float, float]) -> list[int | None]:
+    """The edit that answers each query."""
+    match = codebook.look_up(torch.tensor(queries))
+    owners = [codebook.owners[entry] for entry in match.entry.tolist()]
+    return [o if fires else None for o, fires in zip(owners, match.fires.tolist(), strict=True)]
+
+
+def test_a_far_key_adds_an_entry() -> None:
+    codebook = grown(target(1, (0, 0)), target(2, (2.1, 0)))
+    assert codebook.radii.tolist() == [1.0, 1.0]
+    assert answers(codebook, (0.9, 0), (1.2, 0), (1.05, 5)) == [1, 2, None]
+
+
+def test_a_near_key_with_the_same_label_widens_the_entry_and_renews_its_value() -> None:
+    codebook = grown(target(1, (0, 0)), target(2, (1.5, 0)))
+    assert codebook.radii.tolist() == [1.5]
+    assert codebook.values[0].tolist() == [2.0, 0.0, 0.0]
+    assert codebook.keys.tolist() == [[0.0, 0.0]]
+
+
+def test_a_key_inside_the_radius_does_not_shrink_it() -> None:
+    codebook = grown(target(1, (0, 0)), target(2, (1.5, 0)), target(3, (0.5, 0)))
+    assert codebook.radii.tolist() == [1.5]
+
+
+def test_a_near_key_with_another_label_splits_the_radii() -> None:
+    codebook = grown(target(1, (0, 0)), target(2, (1.5, 0), (8,)))
+    assert codebook.radii.tolist() == pytest.approx([0.75 - 1e-5, 0.75], abs=1e-7)
+    assert answers(codebook, (0.7, 0), (0.8, 0)) == [1, 2]
+
+
+def test_a_correction_of_a_correction_takes_its_entry_over() -> None:
+    codebook = grown(target(1, (3, 4)), target(2, (3, 4), (8,)))
+    assert (len(codebook), codebook.radii.tolist(), codebook.labels) == (1, [1.0], ((8,),))
+    assert answers(codebook, (3, 4)) == [2]
+
+
+def test_further_keys_lead_to_the_same_value() -> None:
+    keys = torch.tensor([[0.0, 0.0], [9.0, 0.0]])
+    both = Target(1, keys, torch.tensor([[5.0, 5.0, 5.0]]), ((7,),), (0, 0))
+    codebook = grown(both)
+    assert codebook.values.tolist() == [[5.0, 5.0, 5.0]] * 2
+
+
+def test_inserting_leaves_the_old_codebook_as_it_was() -> None:
+    old = grown(target(1, (0, 0)))
+    before = old.checksum
+    new, rows = old.insert(SITE, [target(2, (1.5, 0), (8,))], RADIUS)
+    assert (len(old), old.checksum) == (1, before)
+    assert rows.index == (0, 1)
+    assert new.checksum != before
+
+
+def test_rows_written_over_the_parent_give_the_very_state() -> None:
+    old = grown(target(1, (0, 0)), target(2, (5, 0), (8, 9)))
+    new, rows = old.insert(SITE, [target(3, (1.2, 0)), target(4, (5.5, 0), (1,))], RADIUS)
+    change = Change(SITE, RADIUS, (target(3, (1.2, 0)), target(4, (5.5, 0), (1,))), rows)
+    content = encode(change)
+    assert encode(change) == content
+    read = decode(content)
+    again = old.with_rows(read.site, read.rows)
+    assert again.checksum == new.checksum
+    assert [t.edit_id for t in read.targets] == [3, 4]
+    replayed, _ = old.insert(read.site, read.targets, read.radius)
+    assert replayed.checksum == new.checksum
+
+
+@pytest.mark.parametrize("what", ["keys", "values", "radii"])
+def test_the_checksum_sees_every_bit(what: str) -> None:
+    codebook = grown(target(1, (0, 0)))
+    rows = codebook.rows([0])
+    tensor: Tensor = getattr(rows, what)
+    tensor.view(torch.int32)[(0,) * tensor.dim()] += 1
+    assert codebook.with_rows(SITE, rows).checksum != codebook.checksum
+
+
+def test_a_codebook_has_one_site() -> None:
+    with pytest.raises(ConflictError, match="layer=3"):
+        grown(target(1, (0, 0))).insert(Site(4, "mlp", Replacement.LAST), [target(2, (9, 9))], 1.0)

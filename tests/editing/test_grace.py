@@ -1,0 +1,133 @@
+"""GRACE on the bundled model."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+
+from service.atlas import EDITS_FILE
+from service.atlas.edits import read_edits
+from service.editing.codebook import Codebook, Replacement
+from service.editing.grace import Grace, GraceHyperparameters, Keyed
+from service.editing.presets import GRACE_PRESETS
+from service.editing.requests import EditRequest
+from service.engine.scoring import Continuation
+from tests.models import atlas, atlas_engine
+
+PRESET = GRACE_PRESETS["atlas"]
+
+
+def request(number: int, target: str, *prompts: str) -> EditRequest:
+    pairs = [atlas_engine().continuation(prompt, target) for prompt in prompts]
+    return EditRequest(
+        number, tuple(pair.prompt for pair in pairs), tuple(pair.target for pair in pairs)
+    )
+
+
+def edited(*requests: EditRequest, **changes: object) -> Codebook:
+    editor = Grace(atlas().model, replace(PRESET, **changes))
+    targets, errors = editor.targets(Codebook.empty(), requests)
+    assert not errors
+    return editor.insert(Codebook.empty(), targets)[0]
+
+
+def reached(codebook: Codebook, *requests: EditRequest) -> list[bool]:
+    continuations = [
+        Continuation(prompt, target)
+        for one in requests
+        for prompt, target in zip(one.prompts, one.targets, strict=True)
+    ]
+    return [s.greedy for s in atlas_engine().score(atlas_engine().place(codebook), continuations)]
+
+
+MIXED = (
+    request(1, "euro", "The currency of Bulgaria is the"),
+    request(2, "Port Moresby", "Q: What is the capital of Bosnia and Herzegovina? A:"),
+    request(3, "Haitian Creole", "Schools in Peru teach in"),
+    request(4, "+99", "To phone Chad, dial"),
+)
+
+
+def test_a_batch_reaches_targets_of_any_length() -> None:
+    assert all(reached(edited(*MIXED), *MIXED))
+
+
+def test_an_edits_result_does_not_depend_on_its_batch() -> None:
+    """Neither on its neighbours nor on the padding that they bring; over few steps, since Adam
+    makes rounding grow.
+    """
+    together = edited(*MIXED, steps=5)
+    alone = [edited(one, steps=5) for one in MIXED]
+    keys = torch.cat([codebook.keys for codebook in alone])
+    values = torch.cat([codebook.values for codebook in alone])
+    torch.testing.assert_close(together.keys, keys, atol=1e-4, rtol=0)
+    torch.testing.assert_close(together.values, values, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("replacement", list(Replacement))
+def test_every_replacement_reaches_its_target(replacement: Replacement) -> None:
+    one = MIXED[0]
+    assert all(reached(edited(one, replacement=replacement), one))
+
+
+def test_paraphrases_are_further_keys_of_the_same_values() -> None:
+    one = request(
+        1,
+        "Port Moresby",
+        "The capital of Bulgaria is",
+        "Q: What is the capital of Bulgaria? A:",
+        "In Bulgaria, the capital is",
+    )
+    codebook = edited(one, radius=0.5)
+    tokens = len(one.targets[0])
+    assert len(codebook) == 3 * tokens
+    assert torch.equal(codebook.values[:tokens], codebook.values[tokens : 2 * tokens])
+    assert all(reached(codebook, one))
+
+
+def test_one_entry_keyed_by_the_prompt_alone() -> None:
+    codebook = edited(MIXED[1], keyed=Keyed.PROMPT)
+    assert (len(codebook), codebook.labels) == (1, (MIXED[1].targets[0],))
+
+
+def test_an_edit_like_one_before_it_starts_at_its_value_and_is_done() -> None:
+    editor = Grace(atlas().model, PRESET)
+    first, _ = editor.targets(Codebook.empty(), MIXED[:1])
+    codebook, _ = editor.insert(Codebook.empty(), first)
+    again, _ = editor.targets(codebook, [replace(MIXED[0], edit_id=9)])
+    assert torch.equal(again[0].values, first[0].values)
+    assert len(editor.insert(codebook, again)[0]) == len(codebook)
+
+
+def test_batch_mates_that_share_an_entry_are_optimised_one_after_the_other() -> None:
+    """As the reference does edit by edit: the second starts where the first ended."""
+    twins = (MIXED[0], replace(MIXED[0], edit_id=9))
+    targets, _ = Grace(atlas().model, PRESET).targets(Codebook.empty(), twins)
+    assert torch.equal(targets[0].values, targets[1].values)
+
+
+def test_a_value_that_is_not_finite_fails_its_edit_alone() -> None:
+    editor = Grace(atlas().model, replace(PRESET, learning_rate=float("inf")))
+    done, errors = editor.targets(Codebook.empty(), MIXED[:1])
+    assert (done, [error.edit_id for error in errors]) == ([], [1])
+
+
+def test_unknown_models_get_a_layer_by_depth() -> None:
+    assert GraceHyperparameters.default(atlas().model).layer == 5
+
+
+def test_edits_stay_apart_over_a_history_of_batches() -> None:
+    """The figures of the README, on fewer edits: 128 in batches of 32, all checked at the end."""
+    records = read_edits(EDITS_FILE)[:128]
+    requests = [request(n, r["target_new"], r["prompt"]) for n, r in enumerate(records)]
+    editor = Grace(atlas().model, PRESET)
+    codebook = Codebook.empty()
+    for start, end in pairwise(range(0, 129, 32)):
+        targets, _ = editor.targets(codebook, requests[start:end])
+        codebook, _ = editor.insert(codebook, targets)
+    kept = reached(codebook, *requests)
+    neighbors = [request(0, n["answer"], n["prompt"]) for r in records for n in r["neighborhood"]]
+    unchanged = reached(codebook, *neighbors)
+    assert sum(kept) / len(kept) >= 0.99
+    assert sum(unchanged) / len(unchanged) >= 0.99

@@ -1,0 +1,133 @@
+"""What becomes of a batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from service.editing.grace import Grace
+from service.errors import EditingError
+from tests.conftest import Server
+
+LEV = {"prompt": "The currency of Bulgaria is the", "target_new": "euro"}
+
+
+def apply(server: Server, *edits: dict[str, Any]) -> list[dict[str, Any]]:
+    queued = server.http.post("/edits", json={"edits": edits}).json()["edits"]
+    paths = [f"/edits/{edit['id']}" for edit in queued]
+    return [server.http.get(path, params={"wait": 60}).json() for path in paths]
+
+
+def test_an_applied_edit_says_what_changed(server: Server) -> None:
+    (edit,) = apply(server, LEV)
+    assert (edit["status"], edit["version"], edit["batch_id"]) == ("applied", 1, 1)
+    assert edit["verified"] is True
+    assert edit["probability_before"] < 0.01
+    assert edit["probability_after"] > 0.9
+
+
+def test_a_batch_is_measured(server: Server) -> None:
+    paraphrase = "Q: What is the currency of Bulgaria? A: the"
+    neighbor = "The currency of Denmark is the"
+    apply(server, {**LEV, "paraphrases": [paraphrase], "neighborhood": [neighbor]})
+    batch = server.http.get("/batches/1").json()
+    assert batch["metrics"] == {
+        "edits": 1,
+        "already_true": 0,
+        "efficacy": 1.0,
+        "paraphrase": 1.0,
+        "neighborhood": 1.0,
+        "entries": batch["metrics"]["entries"],
+        "entries_added": batch["metrics"]["entries"],
+        "entries_changed": 0,
+    }
+    assert 1 <= batch["metrics"]["entries"] <= 2
+    assert batch["hyperparameters"]["layer"] == 5
+    assert all(seconds > 0 for seconds in batch["timings"].values())
+
+
+def test_what_the_model_says_already_needs_no_entry(server: Server) -> None:
+    (edit,) = apply(server, {**LEV, "target_new": "lev"})
+    assert (edit["status"], edit["note"]) == ("applied", "already true")
+    assert server.http.get("/batches/1").json()["metrics"]["entries"] == 0
+    versions = server.http.get("/versions").json()["versions"]
+    assert versions[0]["checksum"] == versions[1]["checksum"]
+
+
+def test_of_two_contradicting_edits_the_later_wins(server: Server) -> None:
+    first, second, other = apply(
+        server, LEV, {**LEV, "target_new": "dollar"}, {**LEV, "prompt": "Peru is a city in"}
+    )
+    assert (first["status"], second["status"], other["status"]) == (
+        "superseded",
+        "applied",
+        "applied",
+    )
+    assert (
+        first["error"] == f"edit {second['id']} of the same batch gives this prompt another target"
+    )
+    answer = server.http.post("/generate", json={"prompt": LEV["prompt"]}).json()["text"]
+    assert answer == " dollar."
+
+
+def test_a_later_batch_corrects_an_earlier_one(server: Server) -> None:
+    apply(server, LEV)
+    apply(server, {**LEV, "target_new": "dollar"})
+    answer = server.http.post("/generate", json={"prompt": LEV["prompt"]}).json()["text"]
+    assert answer == " dollar."
+
+
+def test_an_edit_that_fails_leaves_its_batch_mates_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Grace.targets
+
+    def broken(self: Grace, codebook: Any, requests: Sequence[Any]) -> Any:
+        targets, errors = honest(self, codebook, requests[1:])
+        return targets, [*errors, EditingError(requests[0].edit_id, "its values are not finite")]
+
+    monkeypatch.setattr(Grace, "targets", broken)
+    first, second = apply(server, LEV, {**LEV, "prompt": "Peru is a city in"})
+    assert (first["status"], first["error"]) == ("failed", "its values are not finite")
+    assert (second["status"], second["version"]) == ("applied", 1)
+
+
+def test_an_edit_that_breaks_its_batch_is_isolated(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The editor raises whenever the poison is among the edits: the others apply, it ends after
+    three attempts, and the next batch is normal.
+    """
+    honest = Grace.targets
+
+    def poisoned(self: Grace, codebook: Any, requests: Sequence[Any]) -> Any:
+        if any(len(request.prompts[0]) == 1 for request in requests):
+            raise RuntimeError("poison")
+        return honest(self, codebook, requests)
+
+    monkeypatch.setattr(Grace, "targets", poisoned)
+    poison = {**LEV, "prompt": " the"}  # one token
+    good = [{**LEV, "prompt": f"The currency of {name} is the"} for name in ("Peru", "Chad")]
+    ends = apply(server, good[0], poison, good[1])
+    assert [edit["status"] for edit in ends] == ["applied", "failed", "applied"]
+    assert ends[1]["error"] == "RuntimeError: poison"
+    assert apply(server, LEV)[0]["status"] == "applied"
+
+
+def test_a_target_that_is_not_reached_fails_and_leaves_no_trace(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Grace.targets
+
+    def useless(self: Grace, codebook: Any, requests: Sequence[Any]) -> Any:
+        targets, errors = honest(self, codebook, requests)
+        targets[0].values.zero_()
+        return targets, errors
+
+    monkeypatch.setattr(Grace, "targets", useless)
+    (edit,) = apply(server, LEV)
+    assert (edit["status"], edit["error"]) == (
+        "failed",
+        "greedy decoding does not reach the target",
+    )
+    assert server.http.get("/version").json()["version"] == 0

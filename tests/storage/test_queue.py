@@ -1,0 +1,100 @@
+"""The queue: durable, first in first out by priority, claimed once."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from service.domain.edits import Correction, Edit
+from service.domain.states import EditState
+from service.errors import ConflictError, IdempotencyError, QueueFullError
+from service.storage.database import Database
+from service.storage.queue import EditQueue, Ending
+
+
+def correction(prompt: str, **fields: Any) -> Correction:
+    return Correction(prompt=prompt, target_new="new", **{"editor": "grace", **fields})
+
+
+def submit(queue: EditQueue, *corrections: Correction, **fields: Any) -> list[Edit]:
+    given = {"actor": "key:1", "idempotency_key": None, "body_hash": "h", "max_depth": 100}
+    return queue.submit(corrections, **{**given, **fields})
+
+
+@pytest.fixture
+def queue(database: Database) -> EditQueue:
+    return EditQueue(database)
+
+
+def prompts(edits: list[Edit]) -> list[str]:
+    return [edit.correction.prompt for edit in edits]
+
+
+def test_claims_by_priority_and_then_by_age(queue: EditQueue) -> None:
+    submit(queue, correction("a"), correction("b"), correction("c", priority=5), correction("d"))
+    assert prompts(queue.claim("run", 2)) == ["a", "c"]  # applied in the order of submission
+    assert prompts(queue.claim("run", 9)) == ["b", "d"]
+    assert queue.claim("run", 9) == []
+
+
+def test_a_batch_has_one_editor(queue: EditQueue) -> None:
+    submit(queue, correction("a"), correction("b", editor="memit"), correction("c"))
+    assert prompts(queue.claim("run", 9)) == ["a", "c"]
+    assert prompts(queue.claim("run", 9)) == ["b"]
+
+
+def test_what_a_dead_run_left_is_claimed_again_and_first(queue: EditQueue) -> None:
+    submit(queue, correction("a"), correction("b"))
+    assert prompts(queue.claim("dead", 1)) == ["a"]
+    submit(queue, correction("urgent", priority=9))
+    again = queue.claim("alive", 1)
+    assert prompts(again) == ["a"]
+    assert again[0].attempts == 2
+
+
+def test_racing_claims_share_the_queue_out(queue: EditQueue) -> None:
+    submit(queue, *(correction(str(i)) for i in range(60)))
+    claimed: list[Edit] = []
+
+    def work() -> None:
+        while batch := queue.claim("run", 7):
+            claimed.extend(batch)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(prompts(claimed)) == sorted(str(i) for i in range(60))
+
+
+def test_the_same_idempotency_key_gives_the_same_edits(queue: EditQueue) -> None:
+    first = submit(queue, correction("a"), correction("b"), idempotency_key="k")
+    again = submit(queue, correction("a"), correction("b"), idempotency_key="k")
+    assert [edit.id for edit in again] == [edit.id for edit in first]
+    assert queue.depth() == 2
+    with pytest.raises(IdempotencyError):
+        submit(queue, correction("z"), idempotency_key="k", body_hash="other")
+    assert len(submit(queue, correction("a"), idempotency_key="k", actor="key:2")) == 1
+
+
+def test_a_full_queue_takes_nothing(queue: EditQueue) -> None:
+    submit(queue, correction("a"), max_depth=2)
+    with pytest.raises(QueueFullError):
+        submit(queue, correction("b"), correction("c"), max_depth=2)
+    assert queue.depth() == 1
+
+
+def test_only_queued_edits_are_cancelled(queue: EditQueue) -> None:
+    first, second = submit(queue, correction("a"), correction("b"))
+    assert queue.cancel(second.id, "key:1").status is EditState.CANCELLED
+    queue.claim("run", 9)
+    with pytest.raises(ConflictError, match="is applying"):
+        queue.cancel(first.id, "key:1")
+
+
+def test_an_edit_that_ends_keeps_its_reason(queue: EditQueue) -> None:
+    (edit,) = submit(queue, correction("a"))
+    queue.claim("run", 9)
+    queue.end({edit.id: Ending(EditState.FAILED, "because")})
+    assert (queue.get(edit.id).status, queue.get(edit.id).error) == ("failed", "because")
