@@ -15,17 +15,15 @@ from babel import Locale
 
 CITIES = 2_000
 
-# Names too long to read well in a sentence, and two countries that no longer exist.
+# Names too long to read well in a sentence.
 SHORT_NAMES = {
     "Democratic Republic of the Congo": "DR Congo",
     "Republic of the Congo": "Congo",
     "Saint Vincent and the Grenadines": "Saint Vincent",
     "South Georgia and the South Sandwich Islands": "South Georgia",
     "United States Minor Outlying Islands": "US Outlying Islands",
-    "Saint Helena": "Saint Helena",
-    "British Indian Ocean Territory": "British Indian Ocean Territory",
 }
-DISSOLVED = {"CS", "AN"}
+DISSOLVED = {"CS", "AN"}  # Serbia and Montenegro, the Netherlands Antilles
 CONTINENTS = {
     "AF": "Africa",
     "AN": "Antarctica",

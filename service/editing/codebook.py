@@ -111,6 +111,8 @@ class Codebook:
         return Match(entry, distance, distance <= self.radii[entry])
 
     def to(self, device: torch.device) -> "Codebook":
+        if self.keys.device == device:
+            return self
         rows = self.rows(range(len(self)))
         moved = Rows(
             rows.index,

@@ -3,10 +3,12 @@
 Padding stands on the right, where no token sees it; positions are counted without it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+
+TOKENS_PER_PASS = 8_192  # padding included; bounds the memory of one pass
 
 
 def pad(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -15,3 +17,15 @@ def pad(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Te
     ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
     lengths = torch.tensor([len(row) for row in rows], device=device)
     return ids, torch.arange(width, device=device) < lengths[:, None]
+
+
+def parts(lengths: Sequence[int]) -> Iterator[slice]:
+    """Cuts texts of these lengths, in order, into batches of at most `TOKENS_PER_PASS`."""
+    start, width = 0, 0
+    for i, length in enumerate(lengths):
+        width = max(width, length)
+        if i > start and width * (i - start + 1) > TOKENS_PER_PASS:
+            yield slice(start, i)
+            start, width = i, length
+    if lengths:
+        yield slice(start, len(lengths))

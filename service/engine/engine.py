@@ -9,7 +9,7 @@ from service.editing.tokens import prompt_ids, target_ids
 from service.engine.generation import FinishReason, decode
 from service.engine.loading import LoadedModel
 from service.engine.overlay import CodebookHook
-from service.engine.scoring import Continuation, Score, score
+from service.engine.scoring import Continuation, Score, next_tokens, score
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,10 @@ class Engine:
         with self._turn:
             return score(self.loaded.model, overlay, continuations)
 
-    def next_tokens(self, overlay: Codebook, prompts: Sequence[Sequence[int]]) -> list[int | None]:
-        """The first choice after each prompt (token ids); None where the text ends."""
+    def next_tokens(self, overlay: Codebook, prompts: Sequence[Sequence[int]]) -> list[int]:
+        """The first choice after each prompt (token ids)."""
         with self._turn:
-            decoded = decode(self.loaded.model, overlay, prompts, 1, self._end_tokens)
-        return [one.tokens[0] if one.tokens else None for one in decoded]
+            return next_tokens(self.loaded.model, overlay, prompts)
 
     def generate(self, overlay: Codebook, prompt: str, max_new_tokens: int) -> Generation:
         """Greedy continuation of one prompt, cut where the model's positions end."""

@@ -36,8 +36,6 @@ def decode(
     """Continues each prompt (token ids, none empty) under `overlay` with at most `max_new_tokens`
     first choices.
     """
-    if not prompts:
-        return []
     ids, present = pad(prompts, model.device)
     lengths = present.sum(dim=1)
     rows = torch.arange(len(prompts), device=ids.device)

@@ -47,6 +47,7 @@ def load_model(name: str, revision: str | None, device: str, dtype: str) -> Load
     own dtype there, float32 on a CPU. Raises `StartupError` with the reason if it can't.
     """
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     folder = _folder(name, revision)
     chosen_device = _device(device)
     try:

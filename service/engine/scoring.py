@@ -1,16 +1,15 @@
-"""How likely given continuations are."""
+"""How likely given continuations are, and which token comes first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from service.editing.codebook import Codebook
-from service.engine.batches import pad
+from service.engine.batches import pad, parts
 from service.engine.overlay import pinned
-
-TOKENS_PER_PASS = 8_192
 
 
 @dataclass(frozen=True)
@@ -31,21 +30,22 @@ class Score:
 def score(
     model: PreTrainedModel, overlay: Codebook, continuations: Sequence[Continuation]
 ) -> list[Score]:
-    """Scores each continuation under `overlay`, in order, in as many passes as memory asks for."""
-    return [one for part in _parts(continuations) for one in _score(model, overlay, part)]
+    """Scores each continuation under `overlay`, in order."""
+    lengths = [len(c.prompt) + len(c.target) for c in continuations]
+    return [one for part in parts(lengths) for one in _score(model, overlay, continuations[part])]
 
 
-def _parts(continuations: Sequence[Continuation]) -> Iterator[Sequence[Continuation]]:
-    part: list[Continuation] = []
-    width = 0
-    for continuation in continuations:
-        width = max(width, len(continuation.prompt) + len(continuation.target))
-        if part and width * (len(part) + 1) > TOKENS_PER_PASS:
-            yield part
-            part, width = [], len(continuation.prompt) + len(continuation.target)
-        part.append(continuation)
-    if part:
-        yield part
+@torch.inference_mode()
+def next_tokens(
+    model: PreTrainedModel, overlay: Codebook, prompts: Sequence[Sequence[int]]
+) -> list[int]:
+    """The first choice after each prompt (token ids), in order."""
+    tokens: list[int] = []
+    for part in parts([len(prompt) for prompt in prompts]):
+        texts = prompts[part]
+        logits = _query_logits(model, overlay, texts, [len(text) - 1 for text in texts])
+        tokens += logits.argmax(dim=1).tolist()
+    return tokens
 
 
 @torch.inference_mode()
@@ -54,14 +54,9 @@ def _score(
 ) -> Iterator[Score]:
     # The last token of a target predicts nothing and is left out.
     texts = [[*c.prompt, *c.target[:-1]] for c in continuations]
-    ids, present = pad(texts, model.device)
-    columns = torch.arange(ids.shape[1], device=ids.device)
-    last = torch.tensor([len(c.prompt) - 1 for c in continuations], device=ids.device)
-    queries = present & (columns >= last[:, None])
-    with pinned(overlay, queries):
-        logits = model(input_ids=ids, attention_mask=present.long(), use_cache=False).logits
-    rows = logits[queries].float().log_softmax(dim=-1)  # [all target tokens, vocabulary]
-    targets = torch.tensor([t for c in continuations for t in c.target], device=ids.device)
+    logits = _query_logits(model, overlay, texts, [len(c.prompt) - 1 for c in continuations])
+    rows = logits.float().log_softmax(dim=1)  # [all target tokens, vocabulary]
+    targets = torch.tensor([t for c in continuations for t in c.target], device=rows.device)
     by_token = rows.gather(1, targets[:, None])[:, 0].cpu()
     first_choice = (rows.argmax(dim=1) == targets).cpu()
     start = 0
@@ -73,3 +68,18 @@ def _score(
             tokens=len(continuation.target),
             greedy=bool(first_choice[of_one].all()),
         )
+
+
+def _query_logits(
+    model: PreTrainedModel,
+    overlay: Codebook,
+    texts: Sequence[Sequence[int]],
+    first: Sequence[int],
+) -> Tensor:
+    """[q, vocabulary]: the logits of every token of each text from its token `first` on."""
+    ids, present = pad(texts, model.device)
+    columns = torch.arange(ids.shape[1], device=ids.device)
+    queries = present & (columns >= torch.tensor(first, device=ids.device)[:, None])
+    with pinned(overlay, queries):
+        logits: Tensor = model(input_ids=ids, attention_mask=present.long(), use_cache=False).logits
+    return logits[queries]

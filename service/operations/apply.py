@@ -70,10 +70,11 @@ class Apply:
 
         # 1. What is so already, and what needs a target.
         before = examine(self._engine, current.overlay, requests)
-        base = examine(self._engine, self._overlays.base, requests)
+        said = [request for request in requests if before[request.edit_id].true]
         # What only an overlay makes true gets a target all the same: when the edits that make it
         # true are rolled back, its replay must make it true by itself.
-        wanted = [r for r in requests if not (before[r.edit_id].true and base[r.edit_id].true)]
+        base = examine(self._engine, self._overlays.base, said)
+        wanted = [r for r in requests if r.edit_id not in base or not base[r.edit_id].true]
 
         # 2. The dear part.
         targets, errors = self._editor.targets(current.state, wanted)

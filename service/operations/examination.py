@@ -15,7 +15,7 @@ class Finding:
 
     prompt: Score  # of target_new after the edit's own prompt
     paraphrases: tuple[Score, ...]  # the same after each paraphrase
-    neighborhood: tuple[int | None, ...]  # the next token of each neighbourhood prompt
+    neighborhood: tuple[int, ...]  # the next token of each neighbourhood prompt
 
     @property
     def true(self) -> bool:

@@ -41,24 +41,17 @@ class Intake:
             errors.append(
                 FieldError("editor", f"this server edits with '{self._editor}' and no other")
             )
+        wrong_target = self._check_target("target_new", correction.prompt, correction.target_new)
+        errors += wrong_target
+        if correction.target_true is not None:
+            errors += self._check_target("target_true", correction.prompt, correction.target_true)
         prompts = {"prompt": correction.prompt}
         prompts |= {f"paraphrases[{i}]": text for i, text in enumerate(correction.paraphrases)}
         for field, text in prompts.items():
-            errors += self._check_prompt(field, text, correction.target_new)
+            # A target that is too long by itself is not held against every prompt as well.
+            errors += self._check_prompt(field, text, "" if wrong_target else correction.target_new)
         for i, text in enumerate(correction.neighborhood):
             errors += self._check_prompt(f"neighborhood[{i}]", text, "")
-        targets = {"target_new": correction.target_new, "target_true": correction.target_true}
-        for field, target in targets.items():
-            if target is None:
-                continue
-            length = len(self._engine.continuation(correction.prompt, target).target)
-            if length > self._limits.target_tokens:
-                errors.append(
-                    FieldError(
-                        field,
-                        f"has {length} tokens, at most {self._limits.target_tokens} are taken",
-                    )
-                )
         return errors
 
     def submit(
@@ -86,21 +79,23 @@ class Intake:
         self._wakeups.announce()
         return edit
 
-    def _check_prompt(self, field: str, prompt: str, target: str) -> list[FieldError]:
-        continuation = self._engine.continuation(prompt, target)
-        length, whole = (
-            len(continuation.prompt),
-            len(continuation.prompt) + len(continuation.target),
-        )
-        most = self._limits.prompt_tokens
+    def _check_target(self, field: str, prompt: str, target: str) -> list[FieldError]:
+        length = len(self._engine.continuation(prompt, target).target)
+        most = self._limits.target_tokens
         if length > most:
             return [FieldError(field, f"has {length} tokens, at most {most} are taken")]
-        if whole > self._engine.loaded.max_tokens:
-            positions = self._engine.loaded.max_tokens
-            return [
-                FieldError(
-                    field,
-                    f"has {whole} tokens with the target; the model has {positions} positions",
-                )
-            ]
+        return []
+
+    def _check_prompt(self, field: str, prompt: str, target: str) -> list[FieldError]:
+        continuation = self._engine.continuation(prompt, target)
+        length = len(continuation.prompt)
+        whole = length + len(continuation.target)
+        positions = self._engine.loaded.max_tokens
+        # One position is left for the first new token.
+        most = min(self._limits.prompt_tokens, positions - 1)
+        if length > most:
+            return [FieldError(field, f"has {length} tokens, at most {most} are taken")]
+        if whole > positions:
+            reason = f"has {whole} tokens with the target; the model has {positions} positions"
+            return [FieldError(field, reason)]
         return []

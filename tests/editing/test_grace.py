@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ def request(number: int, target: str, *prompts: str) -> EditRequest:
     )
 
 
-def edited(*requests: EditRequest, **changes: object) -> Codebook:
+def edited(*requests: EditRequest, **changes: Any) -> Codebook:
     editor = Grace(atlas().model, replace(PRESET, **changes))
     targets, errors = editor.targets(Codebook.empty(), requests)
     assert not errors

@@ -1,6 +1,7 @@
 """Overlays act on the pinned pass alone, and an empty one not at all."""
 
 import threading
+from typing import cast
 
 import torch
 
@@ -31,9 +32,9 @@ def logits(overlay: Codebook | None) -> torch.Tensor:
     queries[0, -1] = True
     with torch.inference_mode():
         if overlay is None:
-            return atlas().model(input_ids=ids).logits
+            return cast(torch.Tensor, atlas().model(input_ids=ids).logits)
         with pinned(overlay, queries):
-            return atlas().model(input_ids=ids).logits
+            return cast(torch.Tensor, atlas().model(input_ids=ids).logits)
 
 
 def test_without_an_overlay_logits_are_the_base_models_bit_for_bit() -> None:
