@@ -8,15 +8,18 @@ import typer
 
 from service import __version__
 from service.commands import ask, db, edit, keys, log, serve
+from service.commands.client import DEFAULT_URL
 
 app = typer.Typer(
-    help="An editing server for language models. Commands that talk to a running server read "
-    "ERRATA_URL (http://127.0.0.1:8000) and ERRATA_API_KEY.",
+    help="An editing server for language models.\n\n`serve`, `keys` and `db` work on this machine, "
+    "with the settings that `errata serve --help` lists. All other commands talk to a running "
+    f"server: they read ERRATA_URL (default: {DEFAULT_URL}) and ERRATA_API_KEY.\n\n"
+    "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no server answers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command(help=serve.settings_help())(serve.serve)
+app.command(help=serve.settings_help(), short_help="Serve the model.")(serve.serve)
 for command in (edit.edit, ask.generate, ask.compare, log.log, log.show, log.rollback, log.restore):
     app.command()(command)
 app.add_typer(keys.app, name="keys")
@@ -32,7 +35,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def root(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     """The root command only takes --version."""

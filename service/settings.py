@@ -3,10 +3,12 @@
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from service.errors import StartupError
 
@@ -24,27 +26,71 @@ class Settings(BaseSettings):
     revision: str | None = Field(None, description="branch, tag or commit of a hub model")
     device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, ...")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="`auto`: float32 on a CPU, the weights' own elsewhere"
+        "auto",
+        description="`float32`, `bfloat16`, `float16`; `auto`: float32 on a CPU, the weights' own "
+        "elsewhere",
     )
-    database_url: str | None = Field(None, description="default: SQLite in the data directory")
+    database_url: str | None = Field(
+        None, description="as SQLAlchemy writes it; default: SQLite in the data directory"
+    )
     data_dir: Path = Field(Path("data"), description="artifacts, and the database by default")
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0: any free one")
-    admin_key: SecretStr | None = Field(None, description="the first admin key, if not to be made")
-    admin_key_file: Path | None = Field(None, description="a file that holds it")
+    admin_key: SecretStr | None = Field(
+        None, description="the first admin key; default: one is made and printed once"
+    )
+    admin_key_file: Path | None = Field(None, description="a file that holds the first admin key")
     editor: Literal["grace"] = Field("grace", description="the editor that edits run through")
     max_batch: int = Field(32, ge=1, le=1_024, description="edits applied together, at most")
-    linger_ms: int = Field(50, ge=0, le=60_000, description="how long a batch waits to fill")
-    max_body_bytes: int = Field(1 << 20, ge=1_024, description="size of a request's body")
-    max_prompt_tokens: int = Field(4_096, ge=1, description="or the model's limit, if smaller")
+    linger_ms: int = Field(
+        50, ge=0, le=60_000, description="milliseconds that a batch waits to fill"
+    )
+    max_body_bytes: int = Field(1 << 20, ge=1_024, description="bytes of one request's body")
+    max_prompt_tokens: int = Field(
+        4_096, ge=1, description="tokens of one prompt; or the model's limit, if smaller"
+    )
     max_target_tokens: int = Field(64, ge=1, description="tokens of one target")
     max_edits_per_request: int = Field(1_000, ge=1, description="edits in one POST /edits")
     max_new_tokens: int = Field(512, ge=1, description="tokens generated for one request")
-    max_queue_depth: int = Field(100_000, ge=1, description="edits waiting; then 429")
+    max_queue_depth: int = Field(100_000, ge=1, description="edits that wait; then 429")
+
+    @field_validator("database_url")
+    @classmethod
+    def _has_a_driver(cls, url: str | None) -> str | None:
+        if url is not None:
+            try:
+                make_url(url).get_dialect().import_dbapi()
+            except (ArgumentError, ImportError) as error:
+                raise ValueError(f"no database can be reached by it: {error}") from None
+        return url
+
+    @field_validator("admin_key")
+    @classmethod
+    def _can_be_sent(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            _check_key(key.get_secret_value())
+        return key
+
+    @field_validator("admin_key_file")
+    @classmethod
+    def _holds_a_key(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            _check_key(_read_key(file))
+        return file
+
+    @model_validator(mode="after")
+    def _names_one_key(self) -> "Settings":
+        key, file = self.admin_key, self.admin_key_file
+        if key and file and key.get_secret_value() != _read_key(file):
+            raise ValueError("ERRATA_ADMIN_KEY and ERRATA_ADMIN_KEY_FILE give different keys")
+        return self
 
     @property
     def resolved_database_url(self) -> str:
-        return self.database_url or f"sqlite:///{self.data_dir / 'errata.db'}"
+        if self.database_url is not None:
+            return self.database_url
+        # A folder's name may hold what means something in a URL.
+        return URL.create("sqlite", database=str(self.data_dir / "errata.db")).render_as_string()
 
     @property
     def listens_beyond_loopback(self) -> bool:
@@ -56,16 +102,37 @@ class Settings(BaseSettings):
             return True
 
 
+def _read_key(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ValueError(f"{file} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} holds no key") from None
+
+
+def _check_key(key: str) -> None:
+    """Clients send keys in a header, which takes neither spaces nor letters beyond ASCII."""
+    if not key or not all("!" <= character <= "~" for character in key):
+        raise ValueError("a key is one word of printable ASCII characters")
+
+
 def load_settings() -> Settings:
     """Raises `StartupError`, in one line, for unknown variables and impossible values."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_OURS
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    # Settings are read in capitals and in small letters alike.
+    ours = (name for name in os.environ if name.upper().startswith(PREFIX))
+    unknown = sorted(name for name in ours if name.upper() not in known)
     if unknown:
         raise StartupError(f"unknown setting {', '.join(unknown)}; see `errata serve --help`")
     try:
         return Settings()
     except ValidationError as error:
-        reasons = "; ".join(
-            f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()
-        )
-        raise StartupError(reasons) from None
+        raise StartupError("; ".join(_reason(fault) for fault in error.errors())) from None
+
+
+def _reason(fault: Any) -> str:
+    """A fault as the operator reads it: the variable and what is wrong with it."""
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    # What is wrong with two variables names them itself.
+    return f"{PREFIX}{str(fault['loc'][0]).upper()}: {message}" if fault["loc"] else message

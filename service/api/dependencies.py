@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -92,9 +92,15 @@ class Numbered(Protocol):
     def id(self) -> int: ...
 
 
-def next_after(page: Sequence[Numbered], limit: int) -> int | None:
-    """Where the page after `page` begins; None if it was the last."""
-    return page[-1].id if len(page) == limit else None
+N = TypeVar("N", bound=Numbered)
+
+
+def page_of(found: Sequence[N], limit: int) -> tuple[Sequence[N], int | None]:
+    """The first `limit` of what one more was asked for, and the `after` of the page behind it; None
+    if there is none.
+    """
+    page = found[:limit]
+    return page, page[-1].id if len(found) > limit else None
 
 
 EditId = Annotated[int, Path(ge=1, le=LARGEST_ID)]

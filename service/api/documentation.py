@@ -3,7 +3,6 @@ bearer token, is asked for a password and gives the key there.
 """
 
 import base64
-import binascii
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -65,7 +64,7 @@ def _secret(authorization: str) -> str | None:
     if scheme.lower() == "basic":
         try:
             user_and_password = base64.b64decode(credentials, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # neither base64 nor UTF-8
             return None
         return user_and_password.partition(":")[2]
     return None

@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 
 from service.api.dependencies import Services, ServicesDep
-from service.api.problems import field_errors
+from service.api.problems import field_error, unreadable
 from service.api.schemas import EditIn
 from service.domain.edits import Correction
 from service.errors import FieldError, InvalidRequestError
@@ -65,10 +65,8 @@ def _read(services: Services, content: bytes) -> list[Correction]:
 def _parse(content: bytes) -> Any:
     try:
         return json.loads(content, parse_constant=_no_constant)
-    except RecursionError:
-        _refuse([FieldError("body", "is nested too deeply")])
-    except ValueError as error:
-        _refuse([FieldError("body", f"is not JSON: {error}")])
+    except (RecursionError, ValueError) as error:
+        _refuse([unreadable(error)])
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -79,7 +77,8 @@ def _check(services: Services, one: object, at: str) -> tuple[Correction | None,
     try:
         correction = EditIn.model_validate(one).correction(services.settings.editor)
     except ValidationError as error:
-        faults = field_errors(error.errors(include_url=False, include_input=False))
+        found = error.errors(include_url=False, include_input=False)
+        faults = [field_error(dict(e), e["loc"]) for e in found]
     else:
         faults = services.intake.check(correction)
         if not faults:

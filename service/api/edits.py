@@ -15,7 +15,7 @@ from service.api.dependencies import (
     Needs,
     ServicesDep,
     actor_of,
-    next_after,
+    page_of,
 )
 from service.api.edit_body import OPENAPI_BODY, Corrections
 from service.api.problems import documented
@@ -79,10 +79,15 @@ def list_edits(
     ] = None,
 ) -> EditPage:
     """Edits, oldest first."""
-    edits = services.insights.edits(
-        after=after, limit=limit, status=status, batch_id=batch_id, submitted_with=submitted_with
+    found = services.insights.edits(
+        after=after,
+        limit=limit + 1,
+        status=status,
+        batch_id=batch_id,
+        submitted_with=submitted_with,
     )
-    return EditPage(edits=[EditOut.of(e) for e in edits], next=next_after(edits, limit))
+    page, after_it = page_of(found, limit)
+    return EditPage(edits=[EditOut.of(edit) for edit in page], next=after_it)
 
 
 @router.get(

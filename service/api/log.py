@@ -12,7 +12,7 @@ from service.api.dependencies import (
     Needs,
     ServicesDep,
     VersionNumber,
-    next_after,
+    page_of,
 )
 from service.api.problems import documented
 from service.api.schemas import BatchOut, BatchPage, VersionOut, VersionPage
@@ -28,8 +28,8 @@ router = APIRouter(
 @router.get("/batches")
 def list_batches(services: ServicesDep, after: After = 0, limit: Limit = 100) -> BatchPage:
     """Batches, oldest first."""
-    batches = services.insights.batches(after=after, limit=limit)
-    return BatchPage(batches=[BatchOut.of(b) for b in batches], next=next_after(batches, limit))
+    page, after_it = page_of(services.insights.batches(after=after, limit=limit + 1), limit)
+    return BatchPage(batches=[BatchOut.of(batch) for batch in page], next=after_it)
 
 
 @router.get("/batches/{batch_id}", responses=documented(404))
@@ -46,9 +46,10 @@ def list_versions(
     limit: Limit = 100,
 ) -> VersionPage:
     """The log, oldest version first."""
-    versions = services.insights.versions(after=after, limit=limit)
-    last = versions[-1].version if len(versions) == limit else None
-    return VersionPage(versions=[VersionOut.of(v) for v in versions], next=last)
+    found = services.insights.versions(after=after, limit=limit + 1)
+    page = found[:limit]
+    after_it = page[-1].version if len(found) > limit else None
+    return VersionPage(versions=[VersionOut.of(version) for version in page], next=after_it)
 
 
 @router.get("/versions/{version}", responses=documented(404))

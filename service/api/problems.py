@@ -1,13 +1,14 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
-from fastapi import FastAPI, Request
+from asgi_correlation_id import correlation_id
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -66,7 +67,7 @@ def problem(
     detail: str,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> Response:
     body = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
@@ -74,24 +75,28 @@ def problem(
         errors=[ProblemField(field=error.field, reason=error.reason) for error in errors],
     )
     content = body.model_dump(exclude=None if errors else {"errors"})
-    return JSONResponse(content, status, headers, MEDIA_TYPE)
+    # Plain ASCII: a field's name, as the client sent it, may hold what UTF-8 cannot.
+    return Response(json.dumps(content), status, headers, MEDIA_TYPE)
 
 
 def field_name(location: Sequence[str | int]) -> str:
-    """`("body", "edits", 3, "subject")` as a reader would write it: `edits[3].subject`."""
-    parts = location[1:] if location[:1] in (("body",), ("query",), ("path",)) else location
+    """`("edits", 3, "subject")` as a reader would write it: `edits[3].subject`."""
     name = ""
-    for part in parts:
+    for part in location:
         name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
-    return name or "body"
+    return name
 
 
-def field_errors(errors: Sequence[Any]) -> list[FieldError]:
-    """Pydantic's errors without its own words for them, and without the input."""
-    return [
-        FieldError(field_name(tuple(e["loc"])), str(e["msg"]).removeprefix("Value error, "))
-        for e in errors
-    ]
+def field_error(error: Mapping[str, Any], location: Sequence[str | int]) -> FieldError:
+    """One of Pydantic's errors without its own words for it, and without the input."""
+    return FieldError(field_name(location), str(error["msg"]).removeprefix("Value error, "))
+
+
+def unreadable(error: Exception) -> FieldError:
+    """Why a body could not be parsed."""
+    if isinstance(error, RecursionError):
+        return FieldError("body", "is nested too deeply")
+    return FieldError("body", f"is not JSON: {error}")
 
 
 def install(app: FastAPI) -> None:
@@ -101,30 +106,47 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_crash)
 
 
-def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
-    return _invalid(field_errors(cast("RequestValidationError", error).errors()))
+def _on_invalid(_request: Request, error: Exception) -> Response:
+    return _invalid([_fault(e) for e in cast("RequestValidationError", error).errors()])
 
 
-def _invalid(errors: list[FieldError]) -> JSONResponse:
+def _fault(error: Mapping[str, Any]) -> FieldError:
+    place, *location = error["loc"]  # path, query, header or body
+    if error["type"] == "json_invalid":
+        return FieldError(
+            "body", f"is not JSON: {error['ctx']['error']} at character {location[0]}"
+        )
+    if isinstance(error.get("input"), bytes):
+        return FieldError("body", "must be sent as Content-Type: application/json")
+    return field_error(error, location or [place])
+
+
+def _invalid(errors: list[FieldError]) -> Response:
     detail = "; ".join(f"{error.field}: {error.reason}" for error in errors[:3])
     more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail + more, errors)
 
 
-def _on_http(_request: Request, error: Exception) -> JSONResponse:
+def _on_http(_request: Request, error: Exception) -> Response:
     failure = cast("HTTPException", error)  # what this handler was installed for
+    if isinstance(failure.__cause__, ValueError | RecursionError):
+        # FastAPI's word for a body that Python's parser gives up on keeps the reason to itself.
+        return _invalid([unreadable(failure.__cause__)])
     return problem(failure.status_code, failure.detail, headers=failure.headers)
 
 
-def _on_errata(request: Request, error: Exception) -> JSONResponse:
+def _on_errata(_request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidRequestError):
         return _invalid(error.errors)
     status = next((s for kind, s in STATUS_OF.items() if isinstance(error, kind)), None)
     if status is None:
-        return _on_crash(request, error)
+        raise error  # no client's fault: a crash
     errors, headers = [], {}
     if isinstance(error, NotFoundError):
-        errors = [FieldError(error.kind, str(error))]
+        field = error.kind if error.kind == "version" else f"{error.kind}_id"
+        errors = [FieldError(field, str(error))]
+    if isinstance(error, IdempotencyError):
+        errors = [FieldError("idempotency-key", str(error))]
     if isinstance(error, QueueFullError):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, NotAuthenticatedError):
@@ -132,6 +154,11 @@ def _on_errata(request: Request, error: Exception) -> JSONResponse:
     return problem(status, str(error), errors, headers)
 
 
-def _on_crash(request: Request, error: Exception) -> JSONResponse:
+def _on_crash(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed; its log has the reason")
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "the server failed; its log has the reason",
+        # This answer is made outside the middleware that gives all others theirs.
+        headers={"X-Request-ID": correlation_id.get() or ""},
+    )

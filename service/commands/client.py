@@ -1,31 +1,17 @@
-"""How commands talk to a running server, and how they fail."""
+"""How commands talk to a running server."""
 
 import contextlib
 import json
 import os
 from collections.abc import Iterator
-from enum import IntEnum
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import httpx
-import typer
-from rich.console import Console
-from rich.markup import escape
+
+from service.commands.output import Exit, fail
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0  # a long generation on a small machine
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the server's JSON answer.")]
-
-out = Console()
-err = Console(stderr=True)
-
-
-class Exit(IntEnum):
-    """Exit codes. 2 is Typer's own, for wrong usage."""
-
-    REFUSED = 1  # the server said no, or an edit failed
-    UNREACHABLE = 3  # no server, or one that is broken
 
 
 class Client:
@@ -40,7 +26,9 @@ class Client:
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         given = {name: value for name, value in body.items() if value is not None}
-        return self._send("POST", path, json=given)
+        # Whatever a file or a shell may hold, broken Unicode and NaN too, is the server's to judge.
+        headers = {"Content-Type": "application/json"}
+        return self._send("POST", path, content=json.dumps(given), headers=headers)
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         try:
@@ -49,13 +37,16 @@ class Client:
             fail(f"no server answers at {self._http.base_url}: {error}", Exit.UNREACHABLE)
         if not response.is_success:
             _refused(response)
-        return response.json()
+        try:
+            return response.json()
+        except ValueError:
+            fail(f"what answers at {self._http.base_url} is not Errata", Exit.UNREACHABLE)
 
 
 def _refused(response: httpx.Response) -> NoReturn:
     try:
         detail = response.json()["detail"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         detail = response.text[:500]
     code = Exit.UNREACHABLE if response.is_server_error else Exit.REFUSED
     fail(f"{response.status_code} {response.reason_phrase}: {detail}", code)
@@ -63,17 +54,14 @@ def _refused(response: httpx.Response) -> NoReturn:
 
 @contextlib.contextmanager
 def client() -> Iterator[Client]:
-    key = os.environ.get("ERRATA_API_KEY", "")
+    url = os.environ.get("ERRATA_URL") or DEFAULT_URL
+    key = os.environ.get("ERRATA_API_KEY", "").strip()
+    if not key.isascii():
+        fail("ERRATA_API_KEY holds characters that no key has", Exit.REFUSED)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    url = os.environ.get("ERRATA_URL", DEFAULT_URL)
-    with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S) as http:
+    try:
+        http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S)
+    except httpx.InvalidURL as error:
+        fail(f"ERRATA_URL '{url}' is no address: {error}", Exit.UNREACHABLE)
+    with http:
         yield Client(http)
-
-
-def fail(message: str, code: Exit) -> NoReturn:
-    err.print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-def print_json(answer: Any) -> None:
-    print(json.dumps(answer, ensure_ascii=False, indent=2))

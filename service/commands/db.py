@@ -2,8 +2,8 @@
 
 import typer
 
-from service.commands.client import Exit, fail, out
-from service.errors import StartupError
+from service.commands.local import or_fail
+from service.commands.output import out
 from service.settings import load_settings
 from service.storage.database import Database, make_folder
 
@@ -17,15 +17,13 @@ def group() -> None:
 
 @app.command()
 def upgrade() -> None:
-    """Bring the schema to the newest revision."""
-    try:
+    """Bring the schema to the newest revision; does nothing if it is there."""
+    with or_fail():
         url = load_settings().resolved_database_url
-    except StartupError as error:
-        fail(str(error), Exit.REFUSED)
-    make_folder(url)
-    database = Database(url)
-    before = database.revision()
-    database.upgrade()
-    after = database.revision()
+        make_folder(url)
+        database = Database(url)
+        before = database.revision()
+        database.upgrade()
+        after = database.revision()
+        database.close()
     out.print(f"schema {after}" if before == after else f"schema {before or 'none'} -> {after}")
-    database.close()

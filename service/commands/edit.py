@@ -7,85 +7,118 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
-from service.commands.client import Client, Exit, JsonOption, client, err, fail, out, print_json
+from service.commands.client import Client, client
+from service.commands.output import Exit, JsonOption, err, fail, out, print_json, print_table
 
 EDITS_PER_REQUEST = 200
 WAIT_S = 30
 
 
 def edit(
-    prompt: Annotated[str | None, typer.Argument(help="What the model is asked.")] = None,
-    target_new: Annotated[str | None, typer.Argument(help="What it should say.")] = None,
-    subject: Annotated[str | None, typer.Option(help="A span of the prompt.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="What the model is asked.")
+    ] = None,
+    target_new: Annotated[
+        str | None, typer.Argument(metavar="TARGET_NEW", help="What it should say.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(metavar="TEXT", help="A span of PROMPT.")] = None,
     paraphrase: Annotated[
-        list[str] | None, typer.Option(help="Another way to ask; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Another way to ask; may be repeated."),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="A JSON or JSONL file of edits instead.", dir_okay=False)
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            metavar="FILE",
+            help="Edits as a JSON list or as JSON lines, instead of PROMPT and TARGET_NEW.",
+        ),
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow the edits until they are applied.")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Correct what the model says after a prompt, or all corrections of a file."""
-    if file is not None and prompt is None:
+    """Correct what the model says."""
+    one = {
+        "prompt": prompt,
+        "target_new": target_new,
+        "subject": subject,
+        "paraphrases": paraphrase or None,
+    }
+    given = {name: value for name, value in one.items() if value is not None}
+    if file is not None and not given:
         edits = _read(file)
-    elif file is None and prompt is not None and target_new is not None:
-        one = {
-            "prompt": prompt,
-            "target_new": target_new,
-            "subject": subject,
-            "paraphrases": paraphrase,
-        }
-        edits = [{name: value for name, value in one.items() if value is not None}]
+    elif file is None and {"prompt", "target_new"} <= given.keys():
+        edits = [given]
     else:
-        raise typer.BadParameter("give PROMPT and TARGET_NEW, or --file")
+        raise typer.BadParameter("give PROMPT and TARGET_NEW, or --file and neither")
     with client() as server:
-        queued = []
-        for start in range(0, len(edits), EDITS_PER_REQUEST):
-            body = {"edits": edits[start : start + EDITS_PER_REQUEST]}
-            queued += server.post("/edits", body)["edits"]
+        queued = _hand_in(server, edits)
         settled = _follow(server, queued) if wait else queued
     if as_json:
         print_json({"edits": settled})
     elif wait:
         _print(settled)
     else:
-        out.print(f"queued: edits {queued[0]['id']} to {queued[-1]['id']}")
+        out.print(f"queued: {_span(queued)}")
     if any(one["status"] == "failed" for one in settled):
         raise typer.Exit(Exit.REFUSED)
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
+def _read(file: Path) -> list[Any]:
+    """The edits of a file: a list, `{"edits": [...]}`, one edit, or one on each line."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file} can't be read: {error}", Exit.REFUSED)
     try:
         whole = json.loads(text)
-    except ValueError:
-        return _read_lines(file, text)
+    except (ValueError, RecursionError) as error:
+        return _read_lines(file, text, str(error))
     edits = whole.get("edits", [whole]) if isinstance(whole, dict) else whole
     if not isinstance(edits, list) or not edits:
         fail(f"{file} holds no edits", Exit.REFUSED)
     return edits
 
 
-def _read_lines(file: Path, text: str) -> list[dict[str, Any]]:
+def _read_lines(file: Path, text: str, why_not_json: str) -> list[Any]:
     edits = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not `splitlines`: it also splits at characters that JSON allows within a string.
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 edits.append(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
+                if not edits:
+                    fail(f"{file} is not JSON: {why_not_json}", Exit.REFUSED)
                 fail(f"{file}, line {number}, is not JSON: {error}", Exit.REFUSED)
+    if not edits:
+        fail(f"{file} holds no edits", Exit.REFUSED)
     return edits
+
+
+def _hand_in(server: Client, edits: list[Any]) -> list[dict[str, Any]]:
+    queued: list[dict[str, Any]] = []
+    for start in range(0, len(edits), EDITS_PER_REQUEST):
+        try:
+            body = {"edits": edits[start : start + EDITS_PER_REQUEST]}
+            queued += server.post("/edits", body)["edits"]
+        except typer.Exit:
+            if queued:
+                # The server counts within a request.
+                err.print(
+                    f"the file's first {start} edits are queued ({_span(queued)}); "
+                    "edits[0] is the one after them",
+                    soft_wrap=True,
+                )
+            raise
+    return queued
 
 
 def _follow(server: Client, queued: list[dict[str, Any]]) -> list[dict[str, Any]]:
     settled = []
-    with Progress(console=err, transient=True) as progress:
+    # Into a file it would write an empty line.
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         for one in progress.track(queued, description="applying"):
             while True:
                 found = server.get(f"/edits/{one['id']}", wait=WAIT_S)
@@ -102,23 +135,27 @@ def _print(settled: list[dict[str, Any]]) -> None:
     shown = settled if len(settled) == 1 else [e for e in settled if e["status"] != "applied"]
     if not shown:
         return
-    table = Table("edit", "status", "version", "target", "probability before", "after", "note")
-    for one in shown:
-        table.add_row(
-            str(one["id"]),
-            one["status"],
-            _or_dash(one["version"]),
-            one["target_new"],
-            _share(one["probability_before"]),
-            _share(one["probability_after"]),
-            one["error"] or one["note"] or "",
-        )
-    out.print(table)
+    print_table(
+        ["edit", "status", "version", "target", "probability before", "after", "note"],
+        [
+            (
+                one["id"],
+                one["status"],
+                one["version"],
+                one["target_new"],
+                _share(one["probability_before"]),
+                _share(one["probability_after"]),
+                one["error"] or one["note"],
+            )
+            for one in shown
+        ],
+    )
 
 
-def _or_dash(value: int | None) -> str:
-    return "-" if value is None else str(value)
+def _span(edits: list[dict[str, Any]]) -> str:
+    first, last = edits[0]["id"], edits[-1]["id"]
+    return f"edit {first}" if first == last else f"edits {first} to {last}"
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2%}"

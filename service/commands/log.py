@@ -1,17 +1,18 @@
 """`errata log`, `show`, `rollback` and `restore`: look at history and change it."""
 
+import json
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from service.commands.client import JsonOption, client, out, print_json
+from service.commands.client import client
+from service.commands.output import JsonOption, out, print_json, print_table
 
-Reason = Annotated[str, typer.Option(help="Why; kept in the log.")]
+Reason = Annotated[str, typer.Option(help="Why; kept in the log.", metavar="TEXT")]
 ExpectedVersion = Annotated[
-    int | None, typer.Option(min=0, help="Refuse if the log is at another version.")
+    int | None,
+    typer.Option(min=0, metavar="VERSION", help="Refuse if the log is at another version."),
 ]
 PAGE = 1_000
 
@@ -37,23 +38,26 @@ def log(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"versions": versions})
         return
-    table = Table("version", "kind", "batches", "actor", "reason", "checksum", "created at")
-    for version in versions:
-        table.add_row(
-            str(version["version"]),
-            version["kind"],
-            ", ".join(map(str, version["batch_ids"])),
-            version["actor"],
-            escape(version["reason"] or ""),
-            version["checksum"][:12],
-            version["created_at"][:19].replace("T", " "),
-        )
-    out.print(table)
+    print_table(
+        ["version", "kind", "batches", "actor", "reason", "checksum", "created at"],
+        [
+            (
+                version["version"],
+                version["kind"],
+                ", ".join(map(str, version["batch_ids"])),
+                version["actor"],
+                version["reason"],
+                version["checksum"][:12],
+                version["created_at"][:19].replace("T", " "),
+            )
+            for version in versions
+        ],
+    )
 
 
 def show(
     kind: Annotated[Kind, typer.Argument(help="What to show.")],
-    number: Annotated[int, typer.Argument(min=0, help="Its id.")],
+    number: Annotated[int, typer.Argument(min=0, metavar="NUMBER", help="Its id.")],
     as_json: JsonOption = False,
 ) -> None:
     """Show all that is known of an edit, a batch or a version."""
@@ -62,17 +66,23 @@ def show(
     if as_json:
         print_json(found)
         return
-    table = Table(show_header=False)
-    for name, value in found.items():
-        table.add_row(name, "" if value is None else escape(str(value)))
-    out.print(table)
+    print_table([], [(name, _cell(value)) for name, value in found.items()])
+
+
+def _cell(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def rollback(
     reason: Reason,
-    batch: Annotated[int | None, typer.Argument(min=1, help="The batch to undo.")] = None,
+    batch: Annotated[
+        int | None, typer.Argument(min=1, metavar="BATCH", help="The batch to undo.")
+    ] = None,
     to_version: Annotated[
-        int | None, typer.Option(min=0, help="Undo everything after this version instead.")
+        int | None,
+        typer.Option(min=0, metavar="VERSION", help="Undo everything after this version instead."),
     ] = None,
     expected_version: ExpectedVersion = None,
     as_json: JsonOption = False,
@@ -85,7 +95,7 @@ def rollback(
 
 
 def restore(
-    batch: Annotated[int, typer.Argument(min=1, help="The batch to put back.")],
+    batch: Annotated[int, typer.Argument(min=1, metavar="BATCH", help="The batch to put back.")],
     reason: Reason,
     expected_version: ExpectedVersion = None,
     as_json: JsonOption = False,

@@ -1,52 +1,98 @@
 """`errata serve`: the server itself."""
 
-from collections.abc import Callable
-from typing import Any
+import contextlib
+import signal
+import socket
+import sys
+import textwrap
+from collections.abc import Iterator
 
-from service.commands.client import Exit, fail, out
+from service.commands.local import opened, or_fail
+from service.commands.output import out
 from service.errors import StartupError
 from service.settings import PREFIX, Settings, load_settings
-from service.storage.database import open_database
 from service.storage.keys import KeyRing
+
+HELP_WIDTH = 78  # a terminal's 80 columns, less the indent
+SHUTDOWN_S = 5  # for requests in flight, once the server was asked to end
 
 
 def settings_help() -> str:
-    """The settings as the help text lists them."""
-    lines = []
+    """The settings as the help text lists them: a table of names, defaults and descriptions."""
+    rows = [("Variable", "Default", "Meaning")]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f" [{field.default}]"
-        lines.append(f"{PREFIX}{name.upper()}{default}  {field.description}")
-    return "Serve the model. Settings are environment variables:\n\n\b\n" + "\n".join(lines)
+        default = "-" if field.default is None else str(field.default)
+        rows.append((PREFIX + name.upper(), default, field.description or ""))
+    names, defaults = (max(len(row[column]) for row in rows) + 2 for column in (0, 1))
+    lines = [
+        line
+        for name, default, description in rows
+        for line in textwrap.wrap(
+            description,
+            HELP_WIDTH,
+            initial_indent=name.ljust(names) + default.ljust(defaults),
+            subsequent_indent=" " * (names + defaults),
+        )
+    ]
+    # \b keeps the lines as they are.
+    return "Serve the model. The settings are environment variables:\n\n\b\n" + "\n".join(lines)
 
 
-def or_fail(step: Callable[[], Any]) -> Any:
-    """Runs a step of the start; what stops it is one line."""
+def check_address(host: str, port: int) -> None:
+    """Raises `StartupError` if nobody can listen there: sooner than the web server would find out,
+    which first loads the model and starts the worker.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return step()
-    except StartupError as error:
-        fail(str(error), Exit.REFUSED)
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise StartupError(
+            f"ERRATA_HOST '{host}' and ERRATA_PORT {port} can't be listened on: {error.strerror}"
+        ) from None
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM an ordinary end, with exit code 0: it is how a server is asked to stop. While
+    it serves, Uvicorn ends the requests first and then raises the signal again.
+    """
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def serve() -> None:
     """Serve the model until interrupted."""
-    settings = or_fail(load_settings)
+    with ended_by_sigterm():
+        with or_fail():
+            settings = load_settings()
+            check_address(settings.host, settings.port)
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
     # torch and transformers take seconds to import: only the server pays.
     import uvicorn
 
     from service import app
 
-    database = or_fail(lambda: open_database(settings.resolved_database_url))
-    made = or_fail(lambda: app.ensure_admin_key(settings, KeyRing(database)))
-    services, worker = or_fail(lambda: app.build(settings, database))
-    if made is not None:
-        out.print("An admin key was made. It is shown only now:", highlight=False)
-        out.print(f"  export ERRATA_API_KEY={made}", highlight=False, soft_wrap=True)
-    try:
+    with opened(settings) as database:
+        with or_fail():
+            made = app.ensure_admin_key(settings, KeyRing(database))
+        # Before the model loads: if that fails, the key is in the database all the same.
+        if made is not None:
+            out.print("An admin key was made. It is shown only now:")
+            out.print(f"  export ERRATA_API_KEY={made}", soft_wrap=True)
+        with or_fail():
+            services, worker = app.build(settings, database)
         uvicorn.run(
             app.create_app(services, worker),
             host=settings.host,
             port=settings.port,
             log_level="info",
+            timeout_graceful_shutdown=SHUTDOWN_S,
         )
-    finally:
-        database.close()

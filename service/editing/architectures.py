@@ -37,3 +37,8 @@ def architecture_of(model: PreTrainedModel) -> Architecture:
 
 def layers_of(model: PreTrainedModel) -> nn.ModuleList:
     return cast("nn.ModuleList", model.get_submodule(architecture_of(model).layers))
+
+
+def positions_of(model: PreTrainedModel) -> int:
+    """How many tokens a text may have."""
+    return int(model.config.max_position_embeddings)

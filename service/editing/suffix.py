@@ -1,21 +1,21 @@
 """Runs the part of a forward pass that an optimisation changes, and only that part.
 
 A vector put into layer L at some token changes nothing before that token and nothing below L. So
-the tokens before it are run once and their keys and values kept; the rest of each text, its suffix,
-is run once as far as L; and every gradient step then runs the suffix from L to the target tokens'
-logits.
+each text is run once, and the keys and values of the tokens before that one are kept; every gradient
+step then runs the rest of the text, its suffix, from L to the target tokens' logits.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import Cache, DynamicLayer, PreTrainedModel
 
-from service.editing.architectures import architecture_of, layers_of
+from service.editing.architectures import architecture_of, layers_of, positions_of
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,28 @@ class LendingLayer(DynamicLayer):
         )
 
 
+class Pin(Protocol):
+    """Makes forward passes inside the block run under some overlay; `present` [b, t] tells which
+    of their tokens are real."""
+
+    def __call__(self, present: Tensor) -> AbstractContextManager[None]: ...
+
+
+def no_overlay(present: Tensor) -> AbstractContextManager[None]:  # noqa: ARG001
+    """The pin of the base model."""
+    return nullcontext()
+
+
 class SuffixRun:
     """The suffixes of a batch of texts, ready to be run again and again from layer `layer`."""
 
-    def __init__(self, model: PreTrainedModel, texts: Sequence[Text], layer: int) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        texts: Sequence[Text],
+        layer: int,
+        pin: Pin = no_overlay,
+    ) -> None:
         device = model.device
         architecture = architecture_of(model)
         self._norm = model.get_submodule(architecture.norm)
@@ -70,47 +88,45 @@ class SuffixRun:
         self._layers = list(layers_of(model))[layer:]
         self._calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
-        # 1. The prefixes, padded on the right: no token sees the padding behind it, and the mask
-        # hides it from the suffixes.
+        # 1. The whole texts, padded on the right: no token sees the padding behind it. Their keys
+        # and values stay, and so does what goes into `layer`.
+        whole = [(*text.prompt, *text.target)[:-1] for text in texts]
         starts = torch.tensor([text.start for text in texts], device=device)
-        width = int(starts.max())
-        prefix_mask = torch.arange(width, device=device) < starts[:, None]
+        ends = torch.tensor([len(tokens) for tokens in whole], device=device)
+        places = torch.arange(int(ends.max()), device=device)
+        present = places < ends[:, None]
         lending = [LendingLayer() for _ in layers_of(model)]
         cache = Cache(layers=list(lending))
-        with torch.no_grad():
-            if width:
-                prefixes = _pad([s.prompt[: s.start] for s in texts], width, device)
-                model(
-                    input_ids=prefixes,
-                    attention_mask=_mask(prefix_mask),
-                    past_key_values=cache,
-                    use_cache=True,
-                    logits_to_keep=1,
-                )
-            for cached in lending:
-                cached.closed = True
+        seen: list[Tensor] = []
+        hook = self._layers[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        try:
+            with torch.no_grad(), pin(present):
+                self._run(model, whole, present, places[None], cache)
+        finally:
+            hook.remove()
+        for cached in lending:
+            cached.closed = True
 
-            # 2. The suffixes, once, to learn what each layer from `layer` on is called with.
-            suffixes = [text.suffix for text in texts]
-            lengths = torch.tensor([len(suffix) for suffix in suffixes], device=device)
-            columns = torch.arange(int(lengths.max()), device=device)
-            self.present = columns < lengths[:, None]  # [b, s]: padding is False
-            hooks = [
-                module.register_forward_pre_hook(self._remember, with_kwargs=True)
-                for module in self._layers
-            ]
-            try:
-                model(
-                    input_ids=_pad(suffixes, len(columns), device),
-                    attention_mask=_mask(torch.cat([prefix_mask, self.present], dim=1)),
-                    position_ids=starts[:, None] + columns,
-                    past_key_values=cache,
-                    use_cache=True,
-                    logits_to_keep=1,
-                )
-            finally:
-                for hook in hooks:
-                    hook.remove()
+        # 2. The suffixes, to learn how each layer is called for them. The mask shows them their
+        # own prefix in the cache and nothing else of it; what they compute below `layer` is left
+        # aside for what the whole texts had there.
+        suffixes = [text.suffix for text in texts]
+        columns = torch.arange(max(map(len, suffixes)), device=device)
+        positions = starts[:, None] + columns
+        self.present = positions < ends[:, None]  # [b, s]: padding is False
+        mask = torch.cat([places < starts[:, None], self.present], dim=1)
+        hooks = [
+            module.register_forward_pre_hook(self._remember, with_kwargs=True)
+            for module in self._layers
+        ]
+        try:
+            with torch.no_grad():
+                self._run(model, suffixes, mask, positions, cache)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        rows = torch.arange(len(texts), device=device)[:, None]
+        self._entering = seen[0][rows, positions.clamp(max=len(places) - 1)]
 
         # 3. The rows that predict the targets' tokens.
         first = torch.tensor([text.query for text in texts], device=device)
@@ -118,9 +134,28 @@ class SuffixRun:
         self._target_tokens = torch.tensor(
             [token for text in texts for token in text.target], device=device
         )
-        self._target_lengths = torch.tensor([len(s.target) for s in texts], device=device)
+        self._target_lengths = torch.tensor([len(text.target) for text in texts], device=device)
         # [r]: which text each predicting row belongs to.
-        self._row_text = self._predicting.nonzero()[:, 0]
+        self.text_of_row = self._predicting.nonzero()[:, 0]
+
+    @staticmethod
+    def _run(
+        model: PreTrainedModel,
+        rows: Sequence[Sequence[int]],
+        mask: Tensor,
+        positions: Tensor,
+        cache: Cache,
+    ) -> None:
+        width = max(map(len, rows))
+        padded = [[*row, *[0] * (width - len(row))] for row in rows]
+        model(
+            input_ids=torch.tensor(padded, device=model.device),
+            attention_mask=mask.long(),
+            position_ids=positions.clamp(max=positions_of(model) - 1).expand(len(rows), -1),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
 
     def _remember(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._calls.append((args, kwargs))
@@ -129,18 +164,22 @@ class SuffixRun:
         """[b, s, d]: the last layer's output. Differentiable with respect to whatever hooks put
         into layer `layer` or those above it.
         """
-        hidden: Tensor = self._calls[0][0][0]
+        hidden = self._entering
         for module, (args, kwargs) in zip(self._layers, self._calls, strict=True):
             output = module(hidden, *args[1:], **kwargs)
             hidden = output[0] if isinstance(output, tuple) else output
         return hidden
 
-    def losses(self) -> Tensor:
+    def logits(self) -> Tensor:
+        """[r, vocabulary] float32: one row per target token, text after text."""
+        logits: Tensor = self._head(self._norm(self.hidden()[self._predicting]))
+        return logits.float()
+
+    def losses(self, logits: Tensor) -> Tensor:
         """[b]: each text's mean negative log-likelihood per target token, in nats."""
-        logits = self._head(self._norm(self.hidden()[self._predicting])).float()
         by_token = cross_entropy(logits, self._target_tokens, reduction="none")
         sums = torch.zeros(len(self.present), device=by_token.device)
-        return sums.index_add(0, self._row_text, by_token) / self._target_lengths
+        return sums.index_add(0, self.text_of_row, by_token) / self._target_lengths
 
 
 def capture(module: nn.Module, run: Callable[[], object]) -> tuple[Tensor, Tensor]:
@@ -153,11 +192,3 @@ def capture(module: nn.Module, run: Callable[[], object]) -> tuple[Tensor, Tenso
     finally:
         hook.remove()
     return seen[-1]
-
-
-def _pad(rows: Sequence[Sequence[int]], width: int, device: torch.device) -> Tensor:
-    return torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
-
-
-def _mask(present: Tensor) -> Tensor:
-    return present.long()

@@ -107,7 +107,7 @@ class ValueRun:
 
         hook = self._module.register_forward_hook(place)
         try:
-            by_text = self._run.losses()
+            by_text = self._run.losses(self._run.logits())
         finally:
             hook.remove()
         sums = torch.zeros(len(self.edits), device=by_text.device)

@@ -1,0 +1,53 @@
+"""What commands print: tables for people, JSON for programs, and one line for what went wrong."""
+
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+# Prompts, targets and reasons are other people's text: no part of them is an instruction to Rich.
+out = Console(markup=False, emoji=False, highlight=False)
+err = Console(markup=False, emoji=False, highlight=False, stderr=True)
+
+
+class Exit(IntEnum):
+    """Exit codes. 2 is Typer's own, for wrong usage."""
+
+    REFUSED = 1  # the server said no, an edit failed, or the server can't start
+    UNREACHABLE = 3  # no server, or one that is broken
+
+
+def fail(message: str, code: Exit) -> NoReturn:
+    err.print(visible(f"error: {message}"), soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def visible(text: str) -> str:
+    """`text` with its control characters spelt out: the terminal shall show them, not obey them."""
+    return "".join(
+        f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c
+        for c in text
+    )
+
+
+def print_json(answer: Any) -> None:
+    print(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table that folds what is too wide; nothing is cut off. None is an empty cell. Without
+    headers it is a list of names and values.
+    """
+    table = Table(*headers, show_header=bool(headers))
+    for row in rows:
+        table.add_row(*("" if cell is None else visible(str(cell)) for cell in row))
+    for column in table.columns:
+        column.overflow = "fold"
+    out.print(table)
