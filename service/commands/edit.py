@@ -119,12 +119,14 @@ def _follow(server: Client, queued: list[dict[str, Any]]) -> list[dict[str, Any]
     settled = []
     # Into a file it would write an empty line.
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        for one in progress.track(queued, description="applying"):
+        task = progress.add_task("applying", total=len(queued))
+        for one in queued:
             while True:
                 found = server.get(f"/edits/{one['id']}", wait=WAIT_S)
                 if found["status"] not in ("queued", "applying"):
                     break
             settled.append(found)
+            progress.advance(task)
     return settled
 
 

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from service.editing.adam import Adam
 from service.editing.architectures import architecture_of, layers_of
 from service.editing.codebook import Codebook, Replacement, Rows, Site, Target
+from service.editing.descent import descend
 from service.editing.requests import EditRequest
 from service.editing.suffix import SuffixRun, Text, capture
+from service.editing.taps import tap
 from service.editing.values import ValueRun, ValueTable
 from service.errors import EditingError
 
@@ -58,6 +58,8 @@ class Grace:
         self._model = model
         layer = layers_of(model)[hyperparameters.layer]
         self._module = layer.get_submodule(hyperparameters.module)
+        for module in (*layers_of(model)[hyperparameters.layer :], self._module):
+            tap(module)  # before the model serves
         self.hyperparameters = hyperparameters
         self.site = Site(hyperparameters.layer, hyperparameters.module, hyperparameters.replacement)
 
@@ -159,28 +161,21 @@ class Grace:
         """Optimises in place the rows of `values` [v, d] that belong to the edits `numbers`, so
         that each of their texts continues with its target.
         """
-        adam = Adam(values, self.hyperparameters.learning_rate)
-        active = torch.tensor(sorted(numbers), device=values.device)
-        run: ValueRun | None = None
-        for _ in range(self.hyperparameters.steps):
-            # Edits that are done leave the batch; it is packed anew when half of it has gone.
-            if run is None or 2 * len(active) <= len(run.edits):
-                run = self._run(table.of_edits(set(active.tolist())))
-            rows = values[run.rows].requires_grad_()
-            losses = run.losses(rows)
-            going = torch.isin(run.edits, active) & (
-                losses.detach() >= self.hyperparameters.stop_loss
-            )
-            if not bool(going.any()):
-                break
-            active = run.edits[going]
-            moving = going[run.edit_of_row]
-            gradient = torch.autograd.grad(losses.sum(), rows)[0]
-            adam.step(run.rows[moving], gradient[moving])
+        parameters = self.hyperparameters
 
-    def _run(self, table: ValueTable) -> ValueRun:
-        suffixes = SuffixRun(self._model, table.texts, self.hyperparameters.layer)
-        return ValueRun(suffixes, self._module, table, self.hyperparameters.replacement)
+        def trial_of(active: set[int]) -> ValueRun:
+            part = table.of_edits(active)
+            run = SuffixRun(self._model, part.texts, parameters.layer)
+            return ValueRun(run, self._module, part, parameters.replacement)
+
+        descend(
+            values,
+            numbers,
+            trial_of,
+            learning_rate=parameters.learning_rate,
+            steps=parameters.steps,
+            stop_loss=parameters.stop_loss,
+        )
 
 
 # Where a value starts: at the module's output, at a vector, or at a batch-mate's value.

@@ -1,8 +1,8 @@
 """Runs the part of a forward pass that an optimisation changes, and only that part.
 
 A vector put into layer L at some token changes nothing before that token and nothing below L. So
-each text is run once, and the keys and values of the tokens before that one are kept; every gradient
-step then runs the rest of the text, its suffix, from L to the target tokens' logits.
+each text is run once, and the keys and values of the tokens before that one are kept. Every
+gradient step runs the rest of the text, its suffix, from L to the logits that predict the target.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from transformers import Cache, DynamicLayer, PreTrainedModel
 
 from service.editing.architectures import architecture_of, layers_of, positions_of
+from service.editing.taps import Before, after, before, hidden_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class LendingLayer(DynamicLayer):
 
 class Pin(Protocol):
     """Makes forward passes inside the block run under some overlay; `present` [b, t] tells which
-    of their tokens are real."""
+    of their tokens are real.
+    """
 
     def __call__(self, present: Tensor) -> AbstractContextManager[None]: ...
 
@@ -98,12 +100,9 @@ class SuffixRun:
         lending = [LendingLayer() for _ in layers_of(model)]
         cache = Cache(layers=list(lending))
         seen: list[Tensor] = []
-        hook = self._layers[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-        try:
-            with torch.no_grad(), pin(present):
-                self._run(model, whole, present, places[None], cache)
-        finally:
-            hook.remove()
+        entering: dict[nn.Module, Before] = {self._layers[0]: lambda args, _: seen.append(args[0])}
+        with torch.no_grad(), pin(present), before(entering):
+            self._run(model, whole, present, places[None], cache)
         for cached in lending:
             cached.closed = True
 
@@ -115,16 +114,8 @@ class SuffixRun:
         positions = starts[:, None] + columns
         self.present = positions < ends[:, None]  # [b, s]: padding is False
         mask = torch.cat([places < starts[:, None], self.present], dim=1)
-        hooks = [
-            module.register_forward_pre_hook(self._remember, with_kwargs=True)
-            for module in self._layers
-        ]
-        try:
-            with torch.no_grad():
-                self._run(model, suffixes, mask, positions, cache)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with torch.no_grad(), before(dict.fromkeys(self._layers, self._remember)):
+            self._run(model, suffixes, mask, positions, cache)
         rows = torch.arange(len(texts), device=device)[:, None]
         self._entering = seen[0][rows, positions.clamp(max=len(places) - 1)]
 
@@ -157,7 +148,7 @@ class SuffixRun:
             logits_to_keep=1,
         )
 
-    def _remember(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._calls.append((args, kwargs))
 
     def hidden(self) -> Tensor:
@@ -166,8 +157,7 @@ class SuffixRun:
         """
         hidden = self._entering
         for module, (args, kwargs) in zip(self._layers, self._calls, strict=True):
-            output = module(hidden, *args[1:], **kwargs)
-            hidden = output[0] if isinstance(output, tuple) else output
+            hidden = hidden_of(module(hidden, *args[1:], **kwargs))
         return hidden
 
     def logits(self) -> Tensor:
@@ -185,10 +175,10 @@ class SuffixRun:
 def capture(module: nn.Module, run: Callable[[], object]) -> tuple[Tensor, Tensor]:
     """Runs `run` and returns the input and the output of `module` in its last call."""
     seen: list[tuple[Tensor, Tensor]] = []
-    hook = module.register_forward_hook(lambda _, args, output: seen.append((args[0], output)))
-    try:
-        with torch.no_grad():
-            run()
-    finally:
-        hook.remove()
+
+    def remember(args: tuple[Any, ...], output: Any) -> None:
+        seen.append((args[0], hidden_of(output)))
+
+    with torch.no_grad(), after({module: remember}):
+        run()
     return seen[-1]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from service.editing.codebook import Replacement, Target
 from service.editing.suffix import SuffixRun, Text
+from service.editing.taps import after
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,10 @@ class ValueRun:
     def losses(self, values: Tensor) -> Tensor:
         """[e]: the mean loss of each edit's texts with `values` [r, d] in place."""
 
-        def place(_module: nn.Module, _args: object, output: Tensor) -> Tensor:
+        def place(_args: object, output: Tensor) -> Tensor:
             return torch.where(self._replaced, values[self._placed].to(output.dtype), output)
 
-        hook = self._module.register_forward_hook(place)
-        try:
+        with after({self._module: place}):
             by_text = self._run.losses(self._run.logits())
-        finally:
-            hook.remove()
         sums = torch.zeros(len(self.edits), device=by_text.device)
         return sums.index_add(0, self._edit_of_text, by_text) / self._texts_per_edit
