@@ -40,16 +40,15 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
     """Makes sure that there is a key. Returns the secret if one was made: it is shown this once.
 
-    Raises `StartupError` for an address that others can reach while no key was configured.
+    Raises `StartupError` for an address that others can reach while no key was configured, and for
+    a configured key that was revoked.
     """
-    given = settings.admin_key and settings.admin_key.get_secret_value()
-    if settings.admin_key_file is not None:
-        try:
-            given = settings.admin_key_file.read_text().strip()
-        except OSError as error:
-            raise StartupError(f"ERRATA_ADMIN_KEY_FILE can't be read: {error}") from None
-    if given:
-        keys.add("admin", Scope.ADMIN, given)
+    given = settings.configured_admin_key
+    if given is not None:
+        key = keys.add("admin", Scope.ADMIN, given)
+        if key.revoked_at is not None or key.scope is not Scope.ADMIN:
+            state = "revoked" if key.revoked_at else f"of scope '{key.scope}'"
+            raise StartupError(f"the configured admin key is known here and {state}")
         return None
     if keys.any_active():
         return None

@@ -86,6 +86,12 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def configured_admin_key(self) -> str | None:
+        if self.admin_key_file is not None:
+            return _read_key(self.admin_key_file)
+        return None if self.admin_key is None else self.admin_key.get_secret_value()
+
+    @property
     def resolved_database_url(self) -> str:
         if self.database_url is not None:
             return self.database_url

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from service.api.dependencies import Needs, ServicesDep, VersionQuery
 from service.api.problems import documented
 from service.api.schemas import (
+    NEW_TOKENS_DEFAULT,
     CompareIn,
     CompareOut,
     GenerateIn,
@@ -33,7 +34,7 @@ def generate(
     services: ServicesDep,
     response: Response,
     prompt: Annotated[Text, Query(examples=[PROMPT])],
-    max_new_tokens: Annotated[int, Query(ge=1)] = 32,
+    max_new_tokens: Annotated[int | None, Query(ge=1, description=NEW_TOKENS_DEFAULT)] = None,
     version: VersionQuery = None,
 ) -> GenerateOut:
     """Continues a prompt, greedily."""

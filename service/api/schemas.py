@@ -23,6 +23,7 @@ from service.domain.versions import Version, VersionKind
 from service.engine.engine import Generation
 from service.engine.generation import FinishReason
 from service.engine.scoring import Score
+from service.operations.ask import NEW_TOKENS
 
 # Far above any prompt of `max_prompt_tokens`; keeps the tokenizer from chewing on a whole body.
 MAX_CHARACTERS = 65_536
@@ -70,6 +71,8 @@ def _is_deeper(value: object, levels: int) -> bool:
 Text = Annotated[StrictStr, Field(max_length=MAX_CHARACTERS), AfterValidator(_check_text)]
 Metadata = Annotated[dict[str, Any], BeforeValidator(_check_metadata)]
 WholeNumber = Annotated[int, Field(strict=True)]
+NEW_TOKENS_DEFAULT = f"default: {NEW_TOKENS}, or the server's bound if that is lower"
+NewTokens = Annotated[WholeNumber | None, Field(ge=1, description=NEW_TOKENS_DEFAULT)]
 VersionField = Annotated[WholeNumber, Field(ge=0, le=LARGEST_ID)]
 Reason = Annotated[StrictStr, Field(max_length=1_000), AfterValidator(_check_text)]
 
@@ -276,7 +279,7 @@ class GenerateIn(Wire):
     )
 
     prompt: Text
-    max_new_tokens: WholeNumber = Field(32, ge=1)
+    max_new_tokens: NewTokens = None
     version: VersionField | None = None
 
 
@@ -343,7 +346,7 @@ class CompareIn(Wire):
     prompt: Text
     left: VersionField = 0
     right: VersionField | None = Field(None, description="default: the current version")
-    max_new_tokens: WholeNumber = Field(32, ge=1)
+    max_new_tokens: NewTokens = None
 
 
 class CompareOut(BaseModel):

@@ -6,6 +6,10 @@ import socket
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from filelock import FileLock, Timeout
 
 from service.commands.local import opened, or_fail
 from service.commands.output import out
@@ -54,6 +58,19 @@ def check_address(host: str, port: int) -> None:
 
 
 @contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Raises `StartupError` while another server works in the same data directory: each would
+    miss what the other applies. The lock goes with the process, however it ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise StartupError(f"another server uses the data directory {folder}") from None
+
+
+@contextlib.contextmanager
 def ended_by_sigterm() -> Iterator[None]:
     """Makes SIGTERM an ordinary end, with exit code 0: it is how a server is asked to stop. While
     it serves, Uvicorn ends the requests first and then raises the signal again.
@@ -71,7 +88,8 @@ def serve() -> None:
         with or_fail():
             settings = load_settings()
             check_address(settings.host, settings.port)
-        _serve(settings)
+        with or_fail(), alone(settings.data_dir):
+            _serve(settings)
 
 
 def _serve(settings: Settings) -> None:
@@ -89,10 +107,19 @@ def _serve(settings: Settings) -> None:
             out.print(f"  export ERRATA_API_KEY={made}", soft_wrap=True)
         with or_fail():
             services, worker = app.build(settings, database)
-        uvicorn.run(
+
+        class Server(uvicorn.Server):
+            """Lets those who wait for an edit go as soon as it is asked to stop."""
+
+            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+                services.insights.close()
+                super().handle_exit(sig, frame)
+
+        config = uvicorn.Config(
             app.create_app(services, worker),
             host=settings.host,
             port=settings.port,
             log_level="info",
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
+        Server(config).run()

@@ -151,18 +151,21 @@ class SuffixRun:
     def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._calls.append((args, kwargs))
 
-    def hidden(self) -> Tensor:
-        """[b, s, d]: the last layer's output. Differentiable with respect to whatever hooks put
-        into layer `layer` or those above it.
+    def hidden(self, shift: Tensor | None = None) -> Tensor:
+        """[b, s, d]: the last layer's output. Differentiable with respect to whatever taps put into
+        the layers from `layer` on, and to `shift` [b, d], which is added to what enters `layer` at
+        each suffix's first token.
         """
         hidden = self._entering
+        if shift is not None:
+            hidden = torch.cat([hidden[:, :1] + shift[:, None].to(hidden.dtype), hidden[:, 1:]], 1)
         for module, (args, kwargs) in zip(self._layers, self._calls, strict=True):
             hidden = hidden_of(module(hidden, *args[1:], **kwargs))
         return hidden
 
-    def logits(self) -> Tensor:
+    def logits(self, shift: Tensor | None = None) -> Tensor:
         """[r, vocabulary] float32: one row per target token, text after text."""
-        logits: Tensor = self._head(self._norm(self.hidden()[self._predicting]))
+        logits: Tensor = self._head(self._norm(self.hidden(shift)[self._predicting]))
         return logits.float()
 
     def losses(self, logits: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ Before = Callable[[tuple[Any, ...], dict[str, Any]], None]
 # Sees a module's input and output; what it returns, unless None, takes the output's place.
 After = Callable[[tuple[Any, ...], Any], Any]
 
-_before: ContextVar[Mapping[nn.Module, Before]] = ContextVar("before", default={})  # noqa: B039
-_after: ContextVar[Mapping[nn.Module, After]] = ContextVar("after", default={})  # noqa: B039
+_before: ContextVar[Mapping[nn.Module, tuple[Before, ...]]] = ContextVar("before")
+_after: ContextVar[Mapping[nn.Module, tuple[After, ...]]] = ContextVar("after")
 
 
 def tap(module: nn.Module) -> None:
@@ -30,25 +30,32 @@ def tap(module: nn.Module) -> None:
 @contextmanager
 def before(functions: Mapping[nn.Module, Before]) -> Iterator[None]:
     """Passes of this thread inside the block call each function before its module."""
-    for module in functions:
-        tap(module)
-    token = _before.set({**_before.get(), **functions})
-    try:
+    with _added(_before, functions):
         yield
-    finally:
-        _before.reset(token)
 
 
 @contextmanager
 def after(functions: Mapping[nn.Module, After]) -> Iterator[None]:
-    """Passes of this thread inside the block call each function after its module."""
-    for module in functions:
+    """Passes of this thread inside the block call each function after its module; those of an
+    outer block come first, and what they return is what the inner ones see.
+    """
+    with _added(_after, functions):
+        yield
+
+
+@contextmanager
+def _added(
+    variable: ContextVar[Mapping[nn.Module, tuple[Any, ...]]], functions: Mapping[nn.Module, Any]
+) -> Iterator[None]:
+    standing = dict(variable.get({}))
+    for module, function in functions.items():
         tap(module)
-    token = _after.set({**_after.get(), **functions})
+        standing[module] = (*standing.get(module, ()), function)
+    token = variable.set(standing)
     try:
         yield
     finally:
-        _after.reset(token)
+        variable.reset(token)
 
 
 def hidden_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -62,11 +69,12 @@ def with_hidden(output: Tensor | tuple[Tensor, ...], hidden: Tensor) -> Any:
 
 
 def _dispatch_before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    function = _before.get().get(module)
-    if function is not None:
+    for function in _before.get({}).get(module, ()):
         function(args, kwargs)
 
 
 def _dispatch_after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-    function = _after.get().get(module)
-    return None if function is None else function(args, output)
+    for function in _after.get({}).get(module, ()):
+        changed = function(args, output)
+        output = output if changed is None else changed
+    return output

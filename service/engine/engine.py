@@ -4,11 +4,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.editing.codebook import Codebook, Site
+from service.editing.codebook import Codebook
 from service.editing.tokens import prompt_ids, target_ids
 from service.engine.generation import FinishReason, decode
 from service.engine.loading import LoadedModel
-from service.engine.overlay import CodebookHook
+from service.engine.overlay import prepare
 from service.engine.scoring import Continuation, Score, next_tokens, score
 
 
@@ -26,7 +26,6 @@ class Engine:
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
         self._end_tokens = _end_tokens(loaded)
-        self._sites: set[Site] = set()
         # Forward passes use all cores, so that two at a time would only slow each other.
         self._turn = threading.Lock()
 
@@ -34,9 +33,7 @@ class Engine:
         """Moves an overlay to the model's device and hooks the module that it sits at."""
         if overlay.site is not None:
             with self._turn:
-                if overlay.site not in self._sites:
-                    CodebookHook(overlay.site).attach(self.loaded.model)
-                    self._sites.add(overlay.site)
+                prepare(self.loaded.model, overlay.site)
         return overlay.to(self.loaded.device)
 
     def prompt_tokens(self, prompt: str) -> tuple[int, ...]:

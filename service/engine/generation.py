@@ -47,7 +47,7 @@ def decode(
     reasons = [FinishReason.LENGTH] * len(prompts)
     going = set(range(len(prompts)))
     for step in range(max_new_tokens):
-        with pinned(overlay, queries):
+        with pinned(model, overlay, queries):
             logits = model(
                 input_ids=ids,
                 attention_mask=present.long(),

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -19,7 +20,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from service.atlas import MODEL_DIR
-from service.editing.architectures import architecture_of
+from service.editing.architectures import check_architecture
 from service.errors import StartupError
 
 BUNDLED = "atlas"
@@ -32,7 +33,7 @@ CHUNK = 1 << 20
 @dataclass(frozen=True)
 class LoadedModel:
     name: str
-    fingerprint: str  # sha256 of configuration, weight files and dtype
+    fingerprint: str  # sha256 of configuration, weight and tokenizer files, and dtype
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int  # positions the model has
@@ -51,7 +52,8 @@ def load_model(name: str, revision: str | None, device: str, dtype: str) -> Load
     folder = _folder(name, revision)
     chosen_device = _device(device)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        check_architecture(config.model_type)  # before gigabytes are read
         chosen_dtype = _dtype(dtype, chosen_device, getattr(config, "dtype", None))
         model = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -63,10 +65,11 @@ def load_model(name: str, revision: str | None, device: str, dtype: str) -> Load
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+        if not len(tokenizer):
+            raise ValueError("there is no tokenizer")
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StartupError(f"the model '{name}' can't be loaded from {folder}: {reason}") from error
-    architecture_of(model)  # refuses what can't be edited
     nn.Module.to(model, chosen_device).eval().requires_grad_(False)
     positions = getattr(config, "max_position_embeddings", None)
     return LoadedModel(
@@ -96,9 +99,13 @@ def _device(device: str) -> torch.device:
     if device == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise StartupError(f"ERRATA_DEVICE '{device}' can't be used: {error}") from error
+        # Something must really be there: `meta` holds no numbers.
+        probe = torch.zeros(1, device=device)
+        probe.item()
+        return probe.device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StartupError(f"ERRATA_DEVICE '{device}' can't be used: {reason}") from error
 
 
 def _dtype(dtype: str, device: torch.device, own: torch.dtype | None) -> torch.dtype:
@@ -111,7 +118,9 @@ def _fingerprint(folder: Path, dtype: torch.dtype) -> str:
     hasher = hashlib.sha256(str(dtype).encode())
     config = json.loads((folder / "config.json").read_text())
     hasher.update(json.dumps(config, sort_keys=True).encode())
-    for path in sorted(folder.glob("*.safetensors")):
+    # The tokenizer decides what a prompt is, and so which keys it has.
+    files = [*folder.glob("*.safetensors"), *folder.glob("tokenizer*")]
+    for path in sorted(files):
         hasher.update(path.name.encode())
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):

@@ -1,61 +1,42 @@
-"""Overlays act here: hooks that read what the current forward pass has pinned.
+"""Overlays act here: on the forward passes of the thread that pins one, and on no other.
 
-Base weights never change. With no overlay pinned, or an empty one, every hook returns its module's
-own output, and the logits are the base model's bit for bit.
+Base weights never change. With no overlay pinned, or an empty one, every module returns its own
+output, and the logits are the base model's bit for bit.
 """
 
-import contextlib
 from collections.abc import Iterator
-from contextvars import ContextVar
-from dataclasses import dataclass
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from service.editing.architectures import layers_of
 from service.editing.codebook import Codebook, Replacement, Site
+from service.editing.taps import after, tap
 
 
-@dataclass(frozen=True)
-class ForwardPass:
-    """What one forward pass has pinned."""
-
-    overlay: Codebook
-    # [b, t] bool: the tokens whose next token is wanted, from each prompt's last on.
-    queries: Tensor
+def prepare(model: PreTrainedModel, site: Site) -> None:
+    """Makes a site ready for overlays; must not be while another thread runs the model."""
+    tap(layers_of(model)[site.layer].get_submodule(site.module))
 
 
-_current: ContextVar[ForwardPass | None] = ContextVar("forward_pass", default=None)
-
-
-@contextlib.contextmanager
-def pinned(overlay: Codebook, queries: Tensor) -> Iterator[None]:
-    """Every forward pass of this thread inside the block runs under `overlay`."""
-    token = _current.set(ForwardPass(overlay, queries))
-    try:
+@contextmanager
+def pinned(model: PreTrainedModel, overlay: Codebook, queries: Tensor) -> Iterator[None]:
+    """Passes of this thread inside the block run under `overlay`. `queries` [b, t] bool: the tokens
+    whose next token is wanted, from each prompt's last on.
+    """
+    site = overlay.site
+    if site is None:
         yield
-    finally:
-        _current.reset(token)
+        return
+    module = layers_of(model)[site.layer].get_submodule(site.module)
 
+    def replace(args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return answer(overlay, site.replacement, args[0], output, queries)
 
-class CodebookHook:
-    """Answers from the pinned codebook in place of the module it is hooked to."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-
-    def attach(self, model: PreTrainedModel) -> None:
-        layer = layers_of(model)[self._site.layer]
-        layer.get_submodule(self._site.module).register_forward_hook(self)
-
-    def __call__(
-        self, _module: nn.Module, args: tuple[Tensor, ...], output: Tensor
-    ) -> Tensor | None:
-        current = _current.get()
-        if current is None or not len(current.overlay) or current.overlay.site != self._site:
-            return None
-        return answer(current.overlay, self._site.replacement, args[0], output, current.queries)
+    with after({module: replace}):
+        yield
 
 
 def answer(

@@ -80,6 +80,6 @@ def _query_logits(
     ids, present = pad(texts, model.device)
     columns = torch.arange(ids.shape[1], device=ids.device)
     queries = present & (columns >= torch.tensor(first, device=ids.device)[:, None])
-    with pinned(overlay, queries):
+    with pinned(model, overlay, queries):
         logits: Tensor = model(input_ids=ids, attention_mask=present.long(), use_cache=False).logits
     return logits[queries]

@@ -8,6 +8,8 @@ from service.engine.scoring import Score
 from service.errors import FieldError, InvalidRequestError
 from service.operations.overlays import Overlays
 
+NEW_TOKENS = 32  # of a generation that names no number
+
 
 @dataclass(frozen=True)
 class AskLimits:
@@ -23,12 +25,15 @@ class Ask:
         self._limits = limits
 
     def generate(
-        self, prompt: str, max_new_tokens: int, version: int | None
+        self, prompt: str, max_new_tokens: int | None, version: int | None
     ) -> tuple[int, Generation]:
         """Returns the version that answered and its greedy continuation."""
         self._check_prompt(prompt)
-        if max_new_tokens > self._limits.new_tokens:
-            reason = f"is {max_new_tokens}, at most {self._limits.new_tokens} are generated"
+        most = self._limits.new_tokens
+        if max_new_tokens is None:
+            max_new_tokens = min(NEW_TOKENS, most)
+        if max_new_tokens > most:
+            reason = f"is {max_new_tokens}, at most {most} are generated"
             raise InvalidRequestError([FieldError("max_new_tokens", reason)])
         pinned = self._overlays.at(version)
         return pinned.version, self._engine.generate(pinned.overlay, prompt, max_new_tokens)

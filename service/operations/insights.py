@@ -21,6 +21,10 @@ class Insights:
         self._log = log
         self._wakeups = wakeups
 
+    def close(self) -> None:
+        """Ends all waiting; what is asked is answered at once from now on."""
+        self._wakeups.close()
+
     async def settled(self, edit_id: int, wait_s: float) -> Edit:
         """The edit once it is settled, or as it stands when `wait_s` have passed."""
         deadline = time.monotonic() + wait_s
@@ -28,7 +32,7 @@ class Insights:
             seen = self._wakeups.count
             edit = await asyncio.to_thread(self._queue.get, edit_id)
             left = deadline - time.monotonic()
-            if edit.status in SETTLED or left <= 0:
+            if edit.status in SETTLED or left <= 0 or self._wakeups.closed:
                 return edit
             await self._wakeups.wait_async(seen, min(left, POLL_S))
 

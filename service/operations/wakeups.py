@@ -10,11 +10,21 @@ class Wakeups:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._count = 0
+        self._closed = False
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     @property
     def count(self) -> int:
         return self._count
+
+    @property
+    def closed(self) -> bool:
+        """The server is about to stop: nobody should wait any more."""
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+        self.announce()
 
     def announce(self) -> None:
         with self._condition:

@@ -1,46 +1,21 @@
 """GRACE against the numbers of its reference implementation."""
 
-import json
-import os
-from pathlib import Path
-from typing import Any
-
 import pytest
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from service.editing.codebook import Codebook, Replacement
 from service.editing.grace import Grace, GraceHyperparameters, Keyed
 from service.editing.requests import EditRequest
 from service.editing.tokens import prompt_ids, target_ids
+from tests.editing.reference import close, expected, model, needed, tokenizer, vectors
 
-REFERENCE = Path(os.environ.get("ERRATA_REFERENCE", "../shared/reference"))
-pytestmark = pytest.mark.skipif(
-    not (REFERENCE / "vectors.json").exists(), reason="no reference vectors"
-)
-
-
-@pytest.fixture(scope="module")
-def vectors() -> dict[str, Any]:
-    return json.loads((REFERENCE / "vectors.json").read_text())  # type: ignore[no-any-return]
-
-
-@pytest.fixture(scope="module")
-def expected() -> dict[str, Tensor]:
-    return load_file(REFERENCE / "expected.safetensors")
+pytestmark = needed
 
 
 @pytest.mark.parametrize("replacement", ["replace_last", "replace_prompt"])
-def test_codebook_and_answers_equal_the_reference(
-    replacement: str, vectors: dict[str, Any], expected: dict[str, Tensor]
-) -> None:
-    model = AutoModelForCausalLM.from_pretrained(REFERENCE / "model").eval()
-    tokenizer = AutoTokenizer.from_pretrained(REFERENCE / "model")
-    grace = vectors["grace"]
+def test_codebook_and_answers_equal_the_reference(replacement: str) -> None:
+    grace = vectors()["grace"]
     editor = Grace(
-        model,
+        model(),
         GraceHyperparameters(
             layer=grace["layer"],
             module=grace["module"],
@@ -55,8 +30,8 @@ def test_codebook_and_answers_equal_the_reference(
     requests = [
         EditRequest(
             number,
-            (tuple(prompt_ids(tokenizer, edit["prompt"])),),
-            (tuple(target_ids(tokenizer, edit["prompt"], edit["target"])),),
+            (tuple(prompt_ids(tokenizer(), edit["prompt"])),),
+            (tuple(target_ids(tokenizer(), edit["prompt"], edit["target"])),),
         )
         for number, edit in enumerate(grace["edits"])
     ]
@@ -66,12 +41,6 @@ def test_codebook_and_answers_equal_the_reference(
 
     assert not failed
     name = f"grace.{replacement}"
-    close(codebook.keys, expected[f"{name}.keys"], 1e-4)
-    close(codebook.radii, expected[f"{name}.epsilons"].flatten(), 1e-4)
-    close(codebook.values, expected[f"{name}.values"], 2e-2)
-
-
-def close(found: Tensor, wanted: Tensor, relative: float) -> None:
-    assert found.shape == wanted.shape
-    error = torch.linalg.vector_norm(found - wanted) / torch.linalg.vector_norm(wanted)
-    assert error < relative
+    close(codebook.keys, expected()[f"{name}.keys"], 1e-4)
+    close(codebook.radii, expected()[f"{name}.epsilons"].flatten(), 1e-4)
+    close(codebook.values, expected()[f"{name}.values"], 2e-2)

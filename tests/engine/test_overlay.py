@@ -32,9 +32,9 @@ def logits(overlay: Codebook | None) -> torch.Tensor:
     queries[0, -1] = True
     with torch.inference_mode():
         if overlay is None:
-            return cast(torch.Tensor, atlas().model(input_ids=ids).logits)
-        with pinned(overlay, queries):
-            return cast(torch.Tensor, atlas().model(input_ids=ids).logits)
+            return cast("torch.Tensor", atlas().model(input_ids=ids).logits)
+        with pinned(atlas().model, overlay, queries):
+            return cast("torch.Tensor", atlas().model(input_ids=ids).logits)
 
 
 def test_without_an_overlay_logits_are_the_base_models_bit_for_bit() -> None:

@@ -1,0 +1,180 @@
+"""`/docs` and `/openapi.json`."""
+
+import base64
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service.domain.keys import Scope
+from service.storage.keys import new_secret
+from tests.api.calls import EURO, apply, bearer, refused
+from tests.conftest import ADMIN_KEY, Server
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {credentials}"}
+
+
+@pytest.fixture(scope="module")
+def document(shared_server: Server) -> dict[str, Any]:
+    found: dict[str, Any] = shared_server.http.get("/openapi.json").json()
+    return found
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/docs/swagger-ui-bundle.js"])
+@pytest.mark.parametrize(
+    "headers", [basic("", ADMIN_KEY), basic("anyone", ADMIN_KEY), bearer(ADMIN_KEY)]
+)
+def test_a_key_opens_the_documentation(
+    path: str, headers: dict[str, str], shared_server: Server
+) -> None:
+    assert shared_server.http.get(path, headers=headers).status_code == 200
+
+
+def test_the_smallest_scope_opens_the_documentation(shared_server: Server) -> None:
+    secret = new_secret()
+    shared_server.services.keys.add("reader", Scope.GENERATE, secret)
+
+    assert shared_server.http.get("/docs", headers=basic("", secret)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"",
+        b"Basic",
+        b"Basic !",
+        b"Basic caf\xe9",
+        b"Basic " + base64.b64encode(b"\xff:\xff"),
+        b"Basic " + base64.b64encode(b"no colon"),
+        basic(ADMIN_KEY, "")["Authorization"].encode(),
+        basic("anyone", "wrong")["Authorization"].encode(),
+        b"Bearer wrong",
+    ],
+)
+def test_a_browser_is_asked_for_the_key(given: bytes, shared_server: Server) -> None:
+    answer = shared_server.http.get("/docs", headers={b"Authorization": given})
+
+    refused(answer, 401)
+    assert answer.headers["WWW-Authenticate"] == (
+        'Basic realm="Errata: any user, your API key as the password"'
+    )
+
+
+def test_the_page_needs_no_other_site(shared_server: Server) -> None:
+    page = shared_server.http.get("/docs").text
+
+    assert "//" not in page.replace("<!--", "")
+    links = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert len(links) == 3
+    for link in links:
+        assert shared_server.http.get(link).status_code == 200
+
+
+def test_no_other_file_is_served(shared_server: Server) -> None:
+    refused(shared_server.http.get("/docs/__init__.py"), 422, "name")
+    refused(shared_server.http.get("/docs/../app.py"), 404)
+
+
+def values_of(node: object, name: str) -> Iterator[Any]:
+    """Every value under the key `name`, anywhere in the document."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == name:
+                yield value
+            yield from values_of(value, name)
+    elif isinstance(node, list):
+        for one in node:
+            yield from values_of(one, name)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    references = {ref for ref in values_of(document, "$ref") if isinstance(ref, str)}
+
+    schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references <= schemas
+    assert schemas - references == set()  # and no shape is left over
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in METHODS & set(item):
+            yield method, path, item[method]
+
+
+def body_examples(document: dict[str, Any], schema: dict[str, Any]) -> list[Any]:
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    examples = list(schema.get("examples", []))
+    for choice in schema.get("anyOf", []):
+        examples += body_examples(document, choice)
+    return examples
+
+
+def requests(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], Any]]:
+    """Method, path, query and body of every request that the document gives as an example. Where a
+    path needs a number, 1 stands for it.
+    """
+    for method, path, operation in operations(document):
+        address = re.sub(r"\{\w+\}", "1", path)
+        query = {
+            parameter["name"]: example
+            for parameter in operation.get("parameters", [])
+            for example in parameter.get("examples", parameter["schema"].get("examples", []))
+            if parameter["in"] == "query"
+        }
+        if "requestBody" not in operation:
+            yield method, address, query, None
+            continue
+        content = operation["requestBody"]["content"]["application/json"]
+        bodies = body_examples(document, content["schema"])
+        bodies += [content["example"]] if "example" in content else []
+        assert bodies, f"{method} {path} shows no example"
+        for body in bodies:
+            yield method, address, query, body
+
+
+def test_every_example_runs_as_it_stands(server: Server) -> None:
+    document = server.http.get("/openapi.json").json()
+    apply(server.http, EURO)  # edit 1, batch 1 and version 1, which the paths name
+    ran = set()
+    # What takes an edit back would meet one that is applied.
+    for method, path, query, body in requests(document):
+        if method == "delete":
+            continue
+        answer = server.http.request(method, path, params=query, json=body)
+        assert answer.status_code in (200, 202), f"{method} {path}: {answer.text}"
+        ran.add((method, path))
+    assert ran == {
+        (method, re.sub(r"\{\w+\}", "1", path))
+        for method, path, _ in operations(document)
+        if method != "delete"
+    }
+
+
+def test_errors_are_documented_as_problems(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        if path.startswith("/health"):
+            continue
+        errors = {status for status in operation["responses"] if status >= "4"}
+        assert {"401", "403"} <= errors, path
+        assert ("404" in errors) >= ("{" in path), path
+        assert ("413" in errors) >= (method == "post"), path
+        for status in errors:
+            content = operation["responses"][status]["content"]
+            assert content == {
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+            }
+
+
+def test_problems_are_as_documented(document: dict[str, Any], shared_server: Server) -> None:
+    shape = document["components"]["schemas"]["Problem"]["properties"]
+
+    problem = refused(shared_server.http.post("/edits", json={}), 422, "prompt", "target_new")
+
+    assert set(problem) == set(shape)

@@ -1,0 +1,56 @@
+"""`/health`, `/version`."""
+
+from typing import NoReturn
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from service import __version__
+from tests.api.calls import EURO, apply
+from tests.conftest import Server
+
+
+def test_health(shared_server: Server) -> None:
+    assert shared_server.http.get("/health").json() == {"status": "ok"}
+
+
+def test_a_server_at_work_is_ready(shared_server: Server) -> None:
+    answer = shared_server.http.get("/health/ready")
+
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "reasons": []})
+
+
+def test_without_its_worker_it_is_not_ready(idle: Server) -> None:
+    answer = idle.http.get("/health/ready")
+
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "reasons": ["the worker is not running"]}
+    assert idle.http.get("/health").status_code == 200
+
+
+def test_without_its_database_it_is_not_ready(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_number: int) -> NoReturn:
+        raise OperationalError("SELECT", {}, Exception("the connection is closed"))
+
+    monkeypatch.setattr(shared_server.services.insights, "version", lost)
+
+    answer = shared_server.http.get("/health/ready")
+
+    assert answer.status_code == 503
+    assert answer.json()["reasons"] == ["the database does not answer"]
+
+
+def test_what_serves_here(server: Server) -> None:
+    about = server.http.get("/version").json()
+
+    assert about == {
+        "errata": __version__,
+        "model": "atlas",
+        "fingerprint": server.services.engine.loaded.fingerprint,
+        "editor": "grace",
+        "version": 0,
+    }
+    apply(server.http, EURO)
+    assert server.http.get("/version").json() == {**about, "version": 1}

@@ -1,0 +1,57 @@
+"""When the server refuses, fails, or is not there: one line and an exit code."""
+
+import socket
+
+import pytest
+
+from tests.commands.conftest import stand_in
+from tests.processes import Child, errata
+
+
+def test_no_server() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    result = errata("log", ERRATA_URL=f"http://127.0.0.1:{port}")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"error: no server answers at http://127.0.0.1:{port}: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://host:port", "ftp://127.0.0.1"])
+def test_an_address_that_is_none(url: str) -> None:
+    result = errata("log", ERRATA_URL=url)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert url in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("key", ["", "wrong", " "])
+def test_a_key_that_opens_nothing(key: str, child: Child) -> None:
+    result = errata("log", ERRATA_URL=child.url, ERRATA_API_KEY=key)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "error: 401 Unauthorized: a valid API key is required: Authorization: Bearer <key>\n"
+    )
+
+
+def test_a_key_that_no_header_can_carry() -> None:
+    result = errata("log", ERRATA_API_KEY="schlüssel")
+    assert result.exit_code == 1
+    assert result.stderr == "error: ERRATA_API_KEY holds characters that no key has\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "message"),
+    [
+        (500, '{"detail": "it failed"}', 3, "500 Internal Server Error: it failed"),
+        (502, "<html>", 3, "502 Bad Gateway: <html>"),
+        (404, '["[/red]"]', 1, '404 Not Found: ["[/red]"]'),
+        (409, '{"detail": "[/] :smile: \\u001b[31m"}', 1, "409 Conflict: [/] :smile: \\x1b[31m"),
+        (200, "<html>", 3, "what answers at {url} is not Errata"),
+    ],
+)
+def test_what_a_server_says(status: int, body: str, code: int, message: str) -> None:
+    with stand_in((status, body)) as url:
+        result = errata("show", "edit", "1", "--json", ERRATA_URL=url)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr == f"error: {message.format(url=url)}\n"

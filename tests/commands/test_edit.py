@@ -1,0 +1,239 @@
+"""`errata edit`: one correction or a file of them, followed to their end."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from tests.commands.conftest import KEY, cells, stand_in
+from tests.processes import ERRATA, EURO, Child, errata
+
+Cli = Callable[..., Result]
+
+CAPITALS = [
+    {"prompt": f"The capital of {country} is", "target_new": capital}
+    for country, capital in [("Bulgaria", "Varna"), ("Poland", "Gdansk"), ("Spain", "Seville")]
+]
+
+
+def handed_in(printed: str) -> list[dict[str, Any]]:
+    """The edits of `--json`, which is all that may be on the standard output."""
+    edits: list[dict[str, Any]] = json.loads(printed)["edits"]
+    return edits
+
+
+def test_one_edit_is_followed_until_it_is_applied(cli: Cli, child: Child) -> None:
+    result = cli("edit", EURO["prompt"], EURO["target_new"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    version = child.get("/version")["version"]
+    ((_, status, shown, target, *_),) = cells(result.stdout)
+    assert (status, shown, target) == ("applied", str(version), "euro")
+    assert child.answer(EURO["prompt"]) == " euro."
+
+
+def test_json_is_all_that_is_printed(cli: Cli) -> None:
+    result = cli(
+        "edit",
+        "The currency of Croatia is the",
+        "euro",
+        "--subject=Croatia",
+        "--paraphrase=Croatia pays in the",
+        "--paraphrase=In Croatia one pays in the",
+        "--json",
+    )
+    assert (result.exit_code, result.stderr) == (0, "")
+    (edit,) = handed_in(result.stdout)
+    assert (edit["status"], edit["subject"]) == ("applied", "Croatia")
+    assert edit["paraphrases"] == ["Croatia pays in the", "In Croatia one pays in the"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(CAPITALS),
+        json.dumps({"edits": CAPITALS}, indent=2),
+        "\n\n".join(json.dumps(edit) for edit in CAPITALS) + "\r\n",
+        "\ufeff" + json.dumps(CAPITALS),
+    ],
+    ids=["list", "object", "lines", "byte order mark"],
+)
+def test_a_file_of_edits(content: str, cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "edits"
+    file.write_text(content, encoding="utf-8")
+    result = cli("edit", "--file", str(file), "--json")
+    assert result.exit_code == 0
+    edits = handed_in(result.stdout)
+    assert [(edit["prompt"], edit["target_new"]) for edit in edits] == [
+        (edit["prompt"], edit["target_new"]) for edit in CAPITALS
+    ]
+    assert {edit["status"] for edit in edits} == {"applied"}
+
+
+def test_a_line_may_hold_what_only_looks_like_a_line_break(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "edits.jsonl"
+    lines = [
+        json.dumps({**edit, "metadata": {"a": "\u2028\x85"}}, ensure_ascii=False)
+        for edit in CAPITALS
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    edits = handed_in(cli("edit", "--file", str(file), "--json").stdout)
+    assert [edit["metadata"] for edit in edits] == [{"a": "\u2028\x85"}] * 3
+
+
+def test_a_file_is_summed_up(cli: Cli, tmp_path: Path) -> None:
+    """Only edits that were not applied get a row, and say why."""
+    file = tmp_path / "edits.json"
+    twice = {**CAPITALS[0], "target_new": "Burgas"}
+    file.write_text(json.dumps([twice, *CAPITALS]))
+    result = cli("edit", "--file", str(file))
+    assert result.exit_code == 0
+    assert set(result.stdout.splitlines()[0].split(", ")) == {"1 superseded", "3 applied"}
+    assert cells(result.stdout)[0][1:4] == ["superseded", "", "Burgas"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, " can't be read: [Errno 2] No such file or directory: '{file}'"),
+        (b"\xff", " can't be read: 'utf-8' codec can't decode byte 0xff in position 0"),
+        (b"", " holds no edits"),
+        (b"\n \n", " holds no edits"),
+        (b"[]", " holds no edits"),
+        (b'{"edits": {}}', " holds no edits"),
+        (b'"text"', " holds no edits"),
+        (b'[{"prompt": "a"},\n', " is not JSON: Expecting value: line 2 column 1 (char 18)"),
+        (b'{"prompt": "a"}\n{"prom', ", line 2, is not JSON: Unterminated string starting at"),
+        (b"[" * 100_000, " is not JSON: maximum recursion depth exceeded"),
+    ],
+)
+def test_a_file_that_holds_no_edits(content: bytes | None, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "edits.json"
+    if content is not None:
+        file.write_bytes(content)
+    result = errata("edit", "--file", str(file))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {file}{reason.format(file=file)}")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('[{"prompt": "a"}]', "edits[0].target_new: Field required"),
+        ('[{"prompt": "a", "target_new": NaN}]', "body: is not JSON: NaN is not a JSON number"),
+        ("[7]", "edits[0]: Input should be a valid dictionary or instance of EditIn"),
+    ],
+)
+def test_a_file_with_a_bad_edit(content: str, reason: str, cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "edits.json"
+    file.write_text(content)
+    result = cli("edit", "--file", str(file))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"error: 422 Unprocessable Entity: {reason}\n"
+
+
+def test_a_long_file_says_how_far_it_was_taken(tmp_path: Path) -> None:
+    file = tmp_path / "edits.json"
+    file.write_text(json.dumps([EURO] * 201))
+    taken = {"edits": [{"id": 7 + i, "status": "queued"} for i in range(200)]}
+    refused = {"detail": "edits[0].prompt: must hold more than white space"}
+    with stand_in((202, json.dumps(taken)), (422, json.dumps(refused))) as url:
+        result = errata("edit", "--file", str(file), ERRATA_URL=url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "error: 422 Unprocessable Entity: edits[0].prompt: must hold more than white space\n"
+        "the file's first 200 edits are queued (edits 7 to 206); edits[0] is the one after them\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        (" ", "must hold more than white space"),
+        ("\udcff", "Input should be a valid string, unable to parse raw data as a unicode string"),
+    ],
+)
+def test_a_bad_edit(prompt: str, reason: str, cli: Cli) -> None:
+    result = cli("edit", prompt, "euro")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"error: 422 Unprocessable Entity: edits[0].prompt: {reason}\n"
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_a_failed_edit(option: tuple[str, ...]) -> None:
+    failed = {
+        "id": 7,
+        "status": "failed",
+        "version": None,
+        "target_new": "[/] :x:",
+        "probability_before": 0.5,
+        "probability_after": None,
+        "error": "[red]no",
+        "note": None,
+    }
+    queued = {"edits": [{"id": 7, "status": "queued"}]}
+    with stand_in((202, json.dumps(queued)), (200, json.dumps(failed))) as url:
+        result = errata("edit", "a prompt", "[/] :x:", *option, ERRATA_URL=url)
+    assert result.exit_code == 1
+    if option:
+        assert handed_in(result.stdout) == [failed]
+    else:
+        assert cells(result.stdout) == [["7", "failed", "", "[/] :x:", "50.00%", "", "[red]no"]]
+
+
+def test_markup_is_text(cli: Cli) -> None:
+    prompt, target = "[red]x[/red] [/] \\[b] :smile: is", "[/] [bold] :x:"
+    result = cli("edit", prompt, target)
+    assert result.exit_code == 0
+    number, status, _, shown, *_ = cells(result.stdout)[0]
+    assert (status, shown) == ("applied", target)
+    table = dict(cells(cli("show", "edit", number).stdout))
+    assert (table["prompt"], table["target_new"]) == (prompt, target)
+    assert cli("generate", prompt).stdout.startswith(f"{prompt} {target}")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_wait_returns_at_once(count: int, cli: Cli, child: Child, tmp_path: Path) -> None:
+    file = tmp_path / "edits.json"
+    file.write_text(json.dumps(CAPITALS[:count]))
+    result = cli("edit", "--file", str(file), "--no-wait")
+    assert result.exit_code == 0
+    last = child.get("/edits", limit=1_000)["edits"][-1]["id"]
+    span = f"edit {last}" if count == 1 else f"edits {last - 1} to {last}"
+    assert result.stdout == f"queued: {span}\n"
+    assert child.get(f"/edits/{last}", wait=30)["status"] == "applied"
+
+
+def test_progress_is_on_stderr(child: Child) -> None:
+    """Seen from outside: what a terminal would show, and what a pipe gets."""
+    environment = {**os.environ, "ERRATA_URL": child.url, "ERRATA_API_KEY": KEY}
+    done = subprocess.run(
+        [ERRATA, "edit", EURO["prompt"], EURO["target_new"], "--json"],
+        env={**environment, "TTY_COMPATIBLE": "1", "TERM": "xterm"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "applying" in done.stderr
+    assert handed_in(done.stdout)[0]["status"] == "applied"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("a prompt",),
+        ("a prompt", "target", "--file=edits.json"),
+        ("--file=edits.json", "--subject=prompt"),
+        ("--file=edits.json", "--paraphrase=prompt"),
+    ],
+)
+def test_wrong_usage(arguments: tuple[str, ...]) -> None:
+    result = errata("edit", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "give PROMPT and TARGET_NEW, or --file and neither" in result.stderr

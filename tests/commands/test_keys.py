@@ -1,0 +1,119 @@
+"""`errata keys`: made, listed and revoked in the database, at work in the running server."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import Result
+
+from tests.commands.conftest import cells
+from tests.processes import Child, errata
+
+Keys = Callable[..., Result]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    """`errata keys` on an empty data directory."""
+
+    def run(*arguments: str) -> Result:
+        return errata("keys", *arguments, ERRATA_DATA_DIR=str(tmp_path))
+
+    return run
+
+
+def test_a_key_is_printed_once_and_stored_as_a_hash(keys: Keys, tmp_path: Path) -> None:
+    result = keys("create", "--scope", "edit", "--name", "the [red]shop[/]")
+    assert (result.exit_code, result.stderr) == (0, "")
+    secret = result.stdout.strip()
+    assert (secret.startswith("errata_"), len(secret)) == (True, 50)
+    assert cells(keys("list").stdout)[0][:4] == ["1", "the [red]shop[/]", "edit", secret[:11]]
+    assert all(secret.encode() not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_keys_as_json(keys: Keys) -> None:
+    made = json.loads(keys("create", "--scope=admin", "--name=me", "--json").stdout)
+    secret = made.pop("key")
+    assert (made["id"], made["name"], made["scope"]) == (1, "me", "admin")
+    assert (made["hint"], made["revoked_at"]) == (secret[:11], None)
+    assert json.loads(keys("list", "--json").stdout) == {"keys": [made]}
+    revoked = json.loads(keys("revoke", "1", "--json").stdout)
+    assert revoked.pop("revoked_at") >= made["created_at"]
+    assert revoked == {name: made[name] for name in revoked}
+
+
+def test_revoking_twice_keeps_the_first_time(keys: Keys) -> None:
+    keys("create", "--scope=generate")
+    assert keys("revoke", "1").stdout == "key 1 is revoked\n"
+    first = keys("list", "--json").stdout
+    assert keys("revoke", "1").exit_code == 0
+    assert keys("list", "--json").stdout == first
+
+
+@pytest.mark.parametrize(
+    ("scope", "statuses"),
+    [("generate", [200, 403, 403]), ("edit", [200, 200, 403]), ("admin", [200, 200, 404])],
+)
+def test_what_a_running_server_lets_a_key_do(scope: str, statuses: list[int], child: Child) -> None:
+    """To ask, to read the log, to change history; and nothing more once it is revoked."""
+    folder = str(child.folder)
+    made = json.loads(
+        errata("keys", "create", f"--scope={scope}", "--json", ERRATA_DATA_DIR=folder).stdout
+    )
+    headers = {"Authorization": f"Bearer {made['key']}"}
+
+    def tried() -> list[int]:
+        with httpx.Client(base_url=child.url, headers=headers, trust_env=False) as http:
+            return [
+                http.get("/generate", params={"prompt": "a", "max_new_tokens": 1}).status_code,
+                http.get("/versions").status_code,
+                http.post("/admin/batches/9999/rollback", json={"reason": "x"}).status_code,
+            ]
+
+    assert tried() == statuses
+    errata("keys", "revoke", str(made["id"]), ERRATA_DATA_DIR=folder)
+    assert tried() == [401, 401, 401]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x1b[31m", "\udcff", "x" * 101])
+def test_a_damaged_name(name: str, keys: Keys) -> None:
+    result = keys("create", "--scope", "edit", "--name", name)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: a key's name has 1 to 100 printable characters\n"
+    assert json.loads(keys("list", "--json").stdout) == {"keys": []}
+
+
+@pytest.mark.parametrize("key_id", [1, 2**63 - 1])
+def test_an_id_that_is_not_there(key_id: int, keys: Keys) -> None:
+    result = keys("revoke", str(key_id))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"error: there is no key {key_id}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("create",), ("create", "--scope=root"), ("revoke",), ("revoke", "0"), ("revoke", str(2**63))],
+)
+def test_wrong_usage(arguments: tuple[str, ...], keys: Keys) -> None:
+    assert keys(*arguments).exit_code == 2
+
+
+def test_settings_and_databases_that_stop_it(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("no database")
+    for variables, reason in (
+        ({"ERRATA_PROT": "1"}, "unknown setting ERRATA_PROT; see `errata serve --help`"),
+        (
+            {"ERRATA_DATA_DIR": str(file)},
+            f"the database can't be opened: [Errno 17] File exists: '{file}'",
+        ),
+        (
+            {"ERRATA_DATABASE_URL": f"sqlite:///{file}"},
+            "the database can't be opened: (sqlite3.DatabaseError) file is not a database",
+        ),
+    ):
+        result = errata("keys", "list", **variables)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == f"error: {reason}\n"

@@ -1,0 +1,183 @@
+"""Settings come from the environment; what can't be is one line that names the variable."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from service.errors import StartupError
+from service.settings import Settings, load_settings
+from service.storage.database import open_database
+
+DEFAULTS = {
+    "model": "atlas",
+    "revision": None,
+    "device": "auto",
+    "dtype": "auto",
+    "database_url": None,
+    "data_dir": Path("data"),
+    "host": "127.0.0.1",
+    "port": 8000,
+    "admin_key": None,
+    "admin_key_file": None,
+    "editor": "grace",
+    "max_batch": 32,
+    "linger_ms": 50,
+    "max_body_bytes": 1_048_576,
+    "max_prompt_tokens": 4_096,
+    "max_target_tokens": 64,
+    "max_edits_per_request": 1_000,
+    "max_new_tokens": 512,
+    "max_queue_depth": 100_000,
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("ERRATA_")]:
+        monkeypatch.delenv(name)
+
+
+def refusal() -> str:
+    with pytest.raises(StartupError) as caught:
+        load_settings()
+    return str(caught.value)
+
+
+def test_the_defaults() -> None:
+    assert load_settings().model_dump() == DEFAULTS
+
+
+def test_a_variable_sets_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRATA_PORT", "9001")
+    monkeypatch.setenv("ERRATA_DATA_DIR", "/var/lib/errata")
+    settings = load_settings()
+    assert (settings.port, settings.data_dir) == (9001, Path("/var/lib/errata"))
+    assert settings.resolved_database_url == "sqlite:////var/lib/errata/errata.db"
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_an_empty_variable_is_the_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"ERRATA_{name.upper()}", "")
+    assert load_settings().model_dump() == DEFAULTS
+
+
+@pytest.mark.parametrize("name", ["ERRATA_PROT", "errata_prot", "ERRATA_"])
+def test_an_unknown_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "9001")
+    assert refusal() == f"unknown setting {name}; see `errata serve --help`"
+
+
+def test_variables_of_the_client_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRATA_URL", "http://elsewhere")
+    monkeypatch.setenv("ERRATA_API_KEY", "its-key")
+    assert load_settings().model_dump() == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("PORT", "65536", "Input should be less than or equal to 65535"),
+        ("PORT", "-1", "Input should be greater than or equal to 0"),
+        ("MAX_BATCH", "0", "Input should be greater than or equal to 1"),
+        (
+            "MAX_BATCH",
+            "many",
+            "Input should be a valid integer, unable to parse string as an integer",
+        ),
+        (
+            "LINGER_MS",
+            "1.5",
+            "Input should be a valid integer, unable to parse string as an integer",
+        ),
+        ("EDITOR", "rome", "Input should be 'grace'"),
+        ("DTYPE", "int8", "Input should be 'auto', 'float32', 'bfloat16' or 'float16'"),
+        ("ADMIN_KEY", "two words", "a key is one word of printable ASCII characters"),
+        ("ADMIN_KEY", "schlüssel", "a key is one word of printable ASCII characters"),
+        (
+            "DATABASE_URL",
+            "nonsense",
+            "no database can be reached by it: "
+            "Could not parse SQLAlchemy URL from given URL string",
+        ),
+        (
+            "DATABASE_URL",
+            "nosuch://host/name",
+            "no database can be reached by it: Can't load plugin: sqlalchemy.dialects:nosuch",
+        ),
+    ],
+)
+def test_an_impossible_value_is_named(
+    name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"ERRATA_{name}", value)
+    assert refusal() == f"ERRATA_{name}: {reason}"
+
+
+def test_all_impossible_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRATA_PORT", "-1")
+    monkeypatch.setenv("ERRATA_MAX_BATCH", "0")
+    assert refusal() == (
+        "ERRATA_PORT: Input should be greater than or equal to 0; "
+        "ERRATA_MAX_BATCH: Input should be greater than or equal to 1"
+    )
+
+
+def test_the_key_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRATA_ADMIN_KEY", "s3cret")
+    assert "s3cret" not in repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "{file} can't be read: No such file or directory"),
+        (b"", "a key is one word of printable ASCII characters"),
+        (b" \n", "a key is one word of printable ASCII characters"),
+        (b"one\ntwo\n", "a key is one word of printable ASCII characters"),
+        (b"\xff\xfe", "{file} holds no key"),
+    ],
+)
+def test_a_key_file_holds_one_key(
+    content: bytes | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("ERRATA_ADMIN_KEY_FILE", str(file))
+    assert refusal() == f"ERRATA_ADMIN_KEY_FILE: {reason.format(file=file)}"
+
+
+def test_the_key_and_its_file_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "key"
+    file.write_text("the-key\n")
+    monkeypatch.setenv("ERRATA_ADMIN_KEY_FILE", str(file))
+    monkeypatch.setenv("ERRATA_ADMIN_KEY", "the-key")
+    assert load_settings().admin_key_file == file
+    monkeypatch.setenv("ERRATA_ADMIN_KEY", "another-key")
+    assert refusal() == "ERRATA_ADMIN_KEY and ERRATA_ADMIN_KEY_FILE give different keys"
+
+
+@pytest.mark.parametrize("folder", ["a?b", "a%20b", "a#b", "ä b"])
+def test_the_database_lies_in_the_data_directory_whatever_its_name(
+    folder: str, tmp_path: Path
+) -> None:
+    open_database(Settings(data_dir=tmp_path / folder).resolved_database_url).close()
+    assert (tmp_path / folder / "errata.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "beyond"),
+    [
+        ("127.0.0.1", False),
+        ("127.8.8.8", False),
+        ("::1", False),
+        ("localhost", False),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("192.168.1.7", True),
+        ("errata.example", True),
+    ],
+)
+def test_which_addresses_others_can_reach(host: str, beyond: bool) -> None:
+    assert Settings(host=host).listens_beyond_loopback is beyond
