@@ -12,10 +12,11 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from safetensors.torch import load_file, save_file
@@ -162,7 +163,7 @@ def model(tmp_path: Path) -> Path:
 def refusal(data: Path, **variables: str) -> str:
     """The one line that a start on `data` ends with."""
     settings = {"ERRATA_DATA_DIR": str(data), "ERRATA_PORT": "0", "ERRATA_ADMIN_KEY": ADMIN_KEY}
-    with patch("uvicorn.run") as listens:
+    with patch("uvicorn.Server.run") as listens:
         result = errata("serve", **settings, **variables)
     assert (result.exit_code, result.stdout, listens.called) == (1, "", False)
     assert result.stderr.endswith("\n")
@@ -211,14 +212,16 @@ def test_a_state_that_differs_from_the_log(data: Path) -> None:
 def test_a_local_folder_with_the_same_weights_is_the_same_model(data: Path, model: Path) -> None:
     texts: list[str] = []
 
-    def listen(app: FastAPI, **_: object) -> None:
-        with TestClient(app, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as http:
+    def listen(server: uvicorn.Server) -> None:
+        with TestClient(
+            cast("FastAPI", server.config.app), headers={"Authorization": f"Bearer {ADMIN_KEY}"}
+        ) as http:
             for version in (0, 1):
                 question = {"prompt": EURO["prompt"], "version": version}
                 texts.append(http.get("/generate", params=question).json()["text"])
 
     settings = {"ERRATA_DATA_DIR": str(data), "ERRATA_PORT": "0", "ERRATA_ADMIN_KEY": ADMIN_KEY}
-    with patch("uvicorn.run", listen):
+    with patch("uvicorn.Server.run", listen):
         assert errata("serve", ERRATA_MODEL=str(model), **settings).exit_code == 0
     assert texts == [" lev.", " euro."]
 
@@ -288,3 +291,11 @@ def test_a_device_that_is_not_there(device: str, tmp_path: Path) -> None:
     assert refusal(tmp_path / "data", ERRATA_DEVICE=device).startswith(
         f"error: ERRATA_DEVICE '{device}' can't be used: "
     )
+
+
+def test_a_data_directory_has_one_server(data: Path) -> None:
+    """A second one would miss what the first applies; the first's end frees the directory."""
+    with serving(data):
+        assert refusal(data) == f"error: another server uses the data directory {data}"
+    with serving(data, ERRATA_ADMIN_KEY=ADMIN_KEY) as child:
+        assert child.get("/version")["version"] == 1

@@ -20,6 +20,9 @@ from service.editing.subject_states import SubjectText, subject_states, token_in
 from service.editing.taps import After, after
 from service.editing.update_rules import Insertion, Rule
 
+# How far alpha stays below the score that sets it: rounding must not shut the gate on that prompt.
+TIE = 1e-5
+
 
 @dataclass(frozen=True)
 class Method:
@@ -182,7 +185,7 @@ class LocateEditor:
             layer = state.layers[number]
             norms = torch.linalg.vector_norm(rows @ layer.delta.T, dim=2)
             scores = z_scores(norms, present).masked_fill(~present, -torch.inf)
-            least = float(scores.max(dim=1).values.min())
+            least = float(scores.max(dim=1).values.min()) - TIE
             state = state.with_layer(number, replace(layer, alpha=min(layer.alpha, least)))
         return state
 

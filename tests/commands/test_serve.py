@@ -17,7 +17,7 @@ from tests.processes import errata
 @pytest.fixture(autouse=True)
 def listened() -> Iterator[Mock]:
     """Stands in for the web server: the command ends where it would begin to listen."""
-    with patch("uvicorn.run") as run:
+    with patch("uvicorn.Server.run", autospec=True) as run:
         yield run
 
 
@@ -70,7 +70,7 @@ def test_others_reach_it_only_with_a_key(tmp_path: Path, listened: Mock) -> None
     assert not listened.called
     errata("keys", "create", "--scope", "admin", ERRATA_DATA_DIR=str(tmp_path))
     assert errata("serve", **settings).exit_code == 0
-    assert listened.call_args.kwargs["host"] == "0.0.0.0"
+    assert listened.call_args.args[0].config.host == "0.0.0.0"
 
 
 def test_an_address_in_use_stops_it_before_anything_is_done(tmp_path: Path) -> None:

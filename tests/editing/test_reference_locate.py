@@ -10,11 +10,11 @@ from torch import Tensor
 
 from service.editing.architectures import down_projection_of, weight_of
 from service.editing.hidden_targets import FactRequest, TargetHyperparameters
-from service.editing.hook_layer import HookLayers
+from service.editing.hook_layer import HookLayers, z_scores
 from service.editing.locate import FactTarget, Hooked, LocateEditor, LocateHyperparameters
 from service.editing.methods import METHODS
 from service.editing.positions import subject_last
-from service.editing.subject_states import SubjectText
+from service.editing.subject_states import SubjectText, token_inputs
 from service.editing.tokens import prompt_ids, target_ids
 from tests.editing.reference import (
     close,
@@ -85,6 +85,23 @@ def logits(state: HookLayers, prompt: str) -> Tensor:
     return found
 
 
+def at_the_gate(state: HookLayers, prompt: str) -> bool:
+    """Whether some token's score is alpha but for rounding, which then decides. So it is with the
+    prompt that alpha was taken from.
+    """
+    tokens = SubjectText(tuple(prompt_ids(tokenizer(), prompt)), 0)
+    numbers = list(state.layers)
+    modules = [down_projection_of(model(), number) for number in numbers]
+    for number, (rows, present) in zip(
+        numbers, token_inputs(model(), [tokens], modules), strict=True
+    ):
+        layer = state.layers[number]
+        norms = torch.linalg.vector_norm(rows @ layer.delta.T, dim=2)
+        if bool(((z_scores(norms, present) - layer.alpha).abs() < 1e-4).any()):
+            return True
+    return False
+
+
 def prompts() -> list[str]:
     return [*(record["prompt"] for record in vectors()["requests"]), *vectors()["probes"]]
 
@@ -153,10 +170,14 @@ def test_coachhook_batch_after_batch(own_targets: bool) -> None:
             close(base + layer.delta, expected()[f"{name}.weight.layer.{number}"].T, tolerance)
             accumulated = layer.accumulated(len(moment), moment.device)
             accumulated += coachhook.hyperparameters.second_moment_weight * moment
-            close(accumulated.float(), expected()[f"{name}.c_accu.layer.{number}"], 1e-4)
+            wanted = expected()[f"{name}.c_accu.layer.{number}"]
+            close(accumulated.float(), wanted, tolerance)
             if not own_targets:
                 assert layer.alpha == pytest.approx(alphas[str(number)], rel=1e-4)
         if not own_targets:
-            for i, prompt in enumerate(prompts()):
+            clear = [i for i, prompt in enumerate(prompts()) if not at_the_gate(state, prompt)]
+            assert len(clear) >= len(prompts()) - len(part)
+            for i in clear:
                 wanted = expected()[f"coachhook.batch.{batch}.logits.{i}"]
-                torch.testing.assert_close(logits(state, prompt), wanted, atol=LOGITS, rtol=0)
+                found = logits(state, prompts()[i])
+                torch.testing.assert_close(found, wanted, atol=LOGITS, rtol=0)
