@@ -31,9 +31,11 @@ class InvalidRequestError(ErrataError):
 
 
 class NotFoundError(ErrataError):
-    def __init__(self, kind: str, number: int) -> None:
+    def __init__(self, kind: str, number: int, field: str | None = None) -> None:
         super().__init__(f"there is no {kind} {number}")
         self.kind = kind  # edit, batch, version or key
+        # What the request called it.
+        self.field = field or (kind if kind == "version" else f"{kind}_id")
         self.number = number
 
 

@@ -62,8 +62,6 @@ def score(body: ScoreIn, services: ServicesDep, response: Response) -> ScoreOut:
 @router.post("/compare", responses=documented(413))
 def compare(body: CompareIn, services: ServicesDep) -> CompareOut:
     """The same prompt on two versions; by default the unedited model and the current one."""
-    left, right = (
-        GenerateOut.of(*services.ask.generate(body.prompt, body.max_new_tokens, version))
-        for version in (body.left, body.right)
-    )
+    answers = services.ask.compare(body.prompt, body.max_new_tokens, body.left, body.right)
+    left, right = (GenerateOut.of(*answer) for answer in answers)
     return CompareOut(left=left, right=right, same=left.text == right.text)

@@ -143,8 +143,7 @@ def _on_errata(_request: Request, error: Exception) -> Response:
         raise error  # no client's fault: a crash
     errors, headers = [], {}
     if isinstance(error, NotFoundError):
-        field = error.kind if error.kind == "version" else f"{error.kind}_id"
-        errors = [FieldError(field, str(error))]
+        errors = [FieldError(error.field, str(error))]
     if isinstance(error, IdempotencyError):
         errors = [FieldError("idempotency-key", str(error))]
     if isinstance(error, QueueFullError):

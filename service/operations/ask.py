@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from service.engine.engine import Engine, Generation
 from service.engine.scoring import Score
-from service.errors import FieldError, InvalidRequestError
+from service.errors import FieldError, InvalidRequestError, NotFoundError
 from service.operations.overlays import Overlays
 
 NEW_TOKENS = 32  # of a generation that names no number
@@ -37,6 +37,18 @@ class Ask:
             raise InvalidRequestError([FieldError("max_new_tokens", reason)])
         pinned = self._overlays.at(version)
         return pinned.version, self._engine.generate(pinned.overlay, prompt, max_new_tokens)
+
+    def compare(
+        self, prompt: str, max_new_tokens: int | None, left: int, right: int | None
+    ) -> list[tuple[int, Generation]]:
+        """The answers of two versions."""
+        answers = []
+        for field, version in (("left", left), ("right", right)):
+            try:
+                answers.append(self.generate(prompt, max_new_tokens, version))
+            except NotFoundError as error:
+                raise NotFoundError(error.kind, error.number, field) from None
+        return answers
 
     def score(
         self, prompt: str, targets: Sequence[str], version: int | None
