@@ -279,7 +279,7 @@ def test_a_folder_that_holds_no_model(
     )
 
 
-@pytest.mark.parametrize("name", ["../atlas", "/nowhere/model", "two words"])
+@pytest.mark.parametrize("name", ["../no-such-model", "/nowhere/model", "two words"])
 def test_a_name_that_no_model_has(name: str, tmp_path: Path) -> None:
     assert refusal(tmp_path / "data", ERRATA_MODEL=name).startswith(
         f"error: ERRATA_MODEL '{name}' is neither 'atlas' nor a local folder, "

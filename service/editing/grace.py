@@ -16,7 +16,7 @@ from service.editing.codebook import Codebook, Replacement, Rows, Site, Target
 from service.editing.descent import descend
 from service.editing.requests import EditRequest
 from service.editing.suffix import SuffixRun, Text, capture
-from service.editing.taps import tap
+from service.editing.taps import per_text, tap
 from service.editing.values import ValueRun, ValueTable
 from service.errors import EditingError
 
@@ -88,7 +88,7 @@ class Grace:
             every_token=self.hyperparameters.keyed is Keyed.TARGET,
         )
         run = SuffixRun(self._model, table.texts, self.hyperparameters.layer)
-        inputs, outputs = capture(self._module, run.hidden)
+        inputs, outputs = (per_text(t, run.present) for t in capture(self._module, run.hidden))
         text_of, column_of, row_of = table.queries()
         keys = inputs[text_of, column_of].float().cpu()
         first = [row_of.index(row) for row in range(max(row_of) + 1)]

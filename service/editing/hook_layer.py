@@ -15,6 +15,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from service.editing.taps import per_text
+
 
 class Gate(StrEnum):
     """Which tokens get the changed weight's output."""
@@ -112,7 +114,7 @@ def gated(layer: HookLayer, gate: Gate, inputs: Tensor, outputs: Tensor, present
     """The outputs [b, t, d_out] of a projection whose gate is open where it should be, given its
     inputs [b, t, d_in] and own outputs; `present` [b, t] tells real tokens from padding.
     """
-    change = inputs.float() @ layer.delta.T
+    change = per_text(inputs, present).float() @ layer.delta.T
     if gate is not Gate.ALWAYS:
         norms = torch.linalg.vector_norm(change, dim=2)
         if gate is Gate.SEQUENCE:
@@ -120,4 +122,4 @@ def gated(layer: HookLayer, gate: Gate, inputs: Tensor, outputs: Tensor, present
         else:
             scores = (norms - layer.mean) / layer.deviation
         change = change * (scores >= layer.alpha)[..., None]
-    return outputs + change.to(outputs.dtype)
+    return outputs + change.to(outputs.dtype).view_as(outputs)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from service.editing.suffix import Pin, no_overlay
-from service.editing.taps import After, after, hidden_of
+from service.editing.taps import After, after, hidden_of, per_text
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _pass(
 
     def reader(module: nn.Module) -> After:
         def read(args: tuple[Tensor, ...], output: Any) -> None:
-            seen[module] = args[0], hidden_of(output)
+            seen[module] = per_text(args[0], present), per_text(hidden_of(output), present)
 
         return read
 

@@ -8,14 +8,14 @@ gradient step runs the rest of the text, its suffix, from L to the logits that p
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import Cache, DynamicLayer, PreTrainedModel
 
-from service.editing.architectures import architecture_of, layers_of, positions_of
+from service.editing.architectures import architecture_of, capped, layers_of
 from service.editing.taps import Before, after, before, hidden_of
 
 
@@ -44,20 +44,22 @@ class LendingLayer(DynamicLayer):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # transformers
-        self.closed = False
+        self._lent: tuple[Tensor, Tensor] | None = None
+
+    def close(self, columns: int) -> None:
+        """Keeps the first `columns` tokens."""
+        keys, values = cast("Tensor", self.keys), cast("Tensor", self.values)
+        self.keys, self.values = keys[..., :columns, :], values[..., :columns, :]
+        self._lent = self.keys, self.values
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        if not self.closed:
+        if self._lent is None:
             keys, values = super().update(key_states, value_states, *args, **kwargs)
             return keys, values
-        if self.keys is None or self.values is None:  # no prefix
-            return key_states, value_states
-        return (
-            torch.cat([self.keys, key_states], dim=-2),
-            torch.cat([self.values, value_states], dim=-2),
-        )
+        keys, values = self._lent
+        return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
 
 class Pin(Protocol):
@@ -85,68 +87,48 @@ class SuffixRun:
     ) -> None:
         device = model.device
         architecture = architecture_of(model)
+        self._model = model
         self._norm = model.get_submodule(architecture.norm)
         self._head = model.get_submodule(architecture.head)
         self._layers = list(layers_of(model))[layer:]
         self._calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
-        # 1. The whole texts, padded on the right: no token sees the padding behind it. Their keys
-        # and values stay, and so does what goes into `layer`.
-        whole = [(*text.prompt, *text.target)[:-1] for text in texts]
+        # 1. The whole texts, shifted so that all suffixes start at one column: a token's distance
+        # in columns is its distance in the text, as sliding windows count it.
         starts = torch.tensor([text.start for text in texts], device=device)
-        ends = torch.tensor([len(tokens) for tokens in whole], device=device)
-        places = torch.arange(int(ends.max()), device=device)
-        present = places < ends[:, None]
+        lengths = torch.tensor([len(text.suffix) for text in texts], device=device)
+        edge = int(starts.max())  # the column at which suffixes start
+        columns = torch.arange(edge + int(lengths.max()), device=device)
+        positions = (columns - edge + starts[:, None]).clamp(min=0)
+        present = (columns >= edge - starts[:, None]) & (columns < edge + lengths[:, None])
+        ids = torch.zeros_like(positions)
+        tokens = [token for text in texts for token in (*text.prompt, *text.target)[:-1]]
+        ids[present] = torch.tensor(tokens, device=device)
         lending = [LendingLayer() for _ in layers_of(model)]
         cache = Cache(layers=list(lending))
         seen: list[Tensor] = []
         entering: dict[nn.Module, Before] = {self._layers[0]: lambda args, _: seen.append(args[0])}
         with torch.no_grad(), pin(present), before(entering):
-            self._run(model, whole, present, places[None], cache)
+            _call(model, ids, present, positions, cache)
         for cached in lending:
-            cached.closed = True
+            cached.close(edge)
 
-        # 2. The suffixes, to learn how each layer is called for them. The mask shows them their
-        # own prefix in the cache and nothing else of it; what they compute below `layer` is left
-        # aside for what the whole texts had there.
-        suffixes = [text.suffix for text in texts]
-        columns = torch.arange(max(map(len, suffixes)), device=device)
-        positions = starts[:, None] + columns
-        self.present = positions < ends[:, None]  # [b, s]: padding is False
-        mask = torch.cat([places < starts[:, None], self.present], dim=1)
+        # 2. The suffixes, to learn how each layer is called for them. What they compute below
+        # `layer` is left aside for what the whole texts had there.
+        self.present = present[:, edge:]  # [b, s]: padding is False
         with torch.no_grad(), before(dict.fromkeys(self._layers, self._remember)):
-            self._run(model, suffixes, mask, positions, cache)
-        rows = torch.arange(len(texts), device=device)[:, None]
-        self._entering = seen[0][rows, positions.clamp(max=len(places) - 1)]
+            _call(model, ids[:, edge:], present, positions[:, edge:], cache)
+        self._entering = seen[0][:, edge:]
 
         # 3. The rows that predict the targets' tokens.
         first = torch.tensor([text.query for text in texts], device=device)
-        self._predicting = self.present & (columns >= first[:, None])
+        self._predicting = self.present & (columns[: self.present.shape[1]] >= first[:, None])
         self._target_tokens = torch.tensor(
             [token for text in texts for token in text.target], device=device
         )
         self._target_lengths = torch.tensor([len(text.target) for text in texts], device=device)
         # [r]: which text each predicting row belongs to.
         self.text_of_row = self._predicting.nonzero()[:, 0]
-
-    @staticmethod
-    def _run(
-        model: PreTrainedModel,
-        rows: Sequence[Sequence[int]],
-        mask: Tensor,
-        positions: Tensor,
-        cache: Cache,
-    ) -> None:
-        width = max(map(len, rows))
-        padded = [[*row, *[0] * (width - len(row))] for row in rows]
-        model(
-            input_ids=torch.tensor(padded, device=model.device),
-            attention_mask=mask.long(),
-            position_ids=positions.clamp(max=positions_of(model) - 1).expand(len(rows), -1),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
 
     def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._calls.append((args, kwargs))
@@ -165,14 +147,27 @@ class SuffixRun:
 
     def logits(self, shift: Tensor | None = None) -> Tensor:
         """[r, vocabulary] float32: one row per target token, text after text."""
-        logits: Tensor = self._head(self._norm(self.hidden(shift)[self._predicting]))
-        return logits.float()
+        rows = self._head(self._norm(self.hidden(shift)[self._predicting]))
+        return capped(self._model, rows).float()
 
     def losses(self, logits: Tensor) -> Tensor:
         """[b]: each text's mean negative log-likelihood per target token, in nats."""
         by_token = cross_entropy(logits, self._target_tokens, reduction="none")
         sums = torch.zeros(len(self.present), device=by_token.device)
         return sums.index_add(0, self.text_of_row, by_token) / self._target_lengths
+
+
+def _call(
+    model: PreTrainedModel, ids: Tensor, present: Tensor, positions: Tensor, cache: Cache
+) -> None:
+    model(
+        input_ids=ids,
+        attention_mask=present.long(),
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
 
 
 def capture(module: nn.Module, run: Callable[[], object]) -> tuple[Tensor, Tensor]:

@@ -58,6 +58,11 @@ def _added(
         variable.reset(token)
 
 
+def per_text(flat: Tensor, present: Tensor) -> Tensor:
+    """[b, t, d], of a module that some architectures (OPT) call with the texts run together."""
+    return flat.reshape(*present.shape, flat.shape[-1])
+
+
 def hidden_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """A decoder layer's hidden states; some architectures return them in a tuple."""
     return output[0] if isinstance(output, tuple) else output

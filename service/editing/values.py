@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from service.editing.codebook import Replacement, Target
 from service.editing.suffix import SuffixRun, Text
-from service.editing.taps import after
+from service.editing.taps import after, per_text
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ class ValueRun:
         """[e]: the mean loss of each edit's texts with `values` [r, d] in place."""
 
         def place(_args: object, output: Tensor) -> Tensor:
-            return torch.where(self._replaced, values[self._placed].to(output.dtype), output)
+            own = per_text(output, self._run.present)
+            placed = values[self._placed].to(own.dtype)
+            return torch.where(self._replaced, placed, own).view_as(output)
 
         with after({self._module: place}):
             by_text = self._run.losses(self._run.logits())

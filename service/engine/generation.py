@@ -8,7 +8,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from service.editing.codebook import Codebook
-from service.engine.batches import pad
+from service.engine.batches import pad_left
 from service.engine.overlay import pinned
 
 
@@ -36,17 +36,15 @@ def decode(
     """Continues each prompt (token ids, none empty) under `overlay` with at most `max_new_tokens`
     first choices.
     """
-    ids, present = pad(prompts, model.device)
-    lengths = present.sum(dim=1)
-    rows = torch.arange(len(prompts), device=ids.device)
+    ids, present = pad_left(prompts, model.device)
+    positions = (present.cumsum(dim=1) - 1).clamp(min=0)
     queries = torch.zeros_like(present)
-    queries[rows, lengths - 1] = True
+    queries[:, -1] = True
     cache = DynamicCache(config=model.config)
-    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
     new: list[list[int]] = [[] for _ in prompts]
     reasons = [FinishReason.LENGTH] * len(prompts)
     going = set(range(len(prompts)))
-    for step in range(max_new_tokens):
+    for _ in range(max_new_tokens):
         with pinned(model, overlay, queries):
             logits = model(
                 input_ids=ids,
@@ -54,8 +52,9 @@ def decode(
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,
+                logits_to_keep=1,
             ).logits
-        chosen = logits[queries].argmax(dim=-1)  # one query per text
+        chosen = logits[:, -1].argmax(dim=-1)
         for text, token in enumerate(chosen.tolist()):
             if text in going and token in end_tokens:
                 reasons[text] = FinishReason.STOP
@@ -65,7 +64,7 @@ def decode(
         if not going:
             break
         ids = chosen[:, None]
-        positions = (lengths + step)[:, None]
+        positions = positions[:, -1:] + 1
         present = torch.cat([present, torch.ones_like(present[:, :1])], dim=1)
         queries = torch.ones_like(ids, dtype=torch.bool)
     return [Decoded(tuple(t), reason) for t, reason in zip(new, reasons, strict=True)]

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from service.editing.architectures import layers_of
 from service.editing.codebook import Codebook, Replacement, Site
-from service.editing.taps import after, tap
+from service.editing.taps import after, per_text, tap
 
 
 def prepare(model: PreTrainedModel, site: Site) -> None:
@@ -33,7 +33,8 @@ def pinned(model: PreTrainedModel, overlay: Codebook, queries: Tensor) -> Iterat
     module = layers_of(model)[site.layer].get_submodule(site.module)
 
     def replace(args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return answer(overlay, site.replacement, args[0], output, queries)
+        inputs, outputs = per_text(args[0], queries), per_text(output, queries)
+        return answer(overlay, site.replacement, inputs, outputs, queries).view_as(output)
 
     with after({module: replace}):
         yield

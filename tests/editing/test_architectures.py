@@ -1,0 +1,61 @@
+"""GRACE on a tiny random model of every architecture."""
+
+import pytest
+import torch
+
+from service.editing.architectures import ARCHITECTURES, check_architecture
+from service.editing.codebook import Codebook
+from service.editing.grace import Grace, GraceHyperparameters
+from service.editing.requests import EditRequest
+from service.engine.generation import decode
+from service.errors import StartupError
+from tests.tiny import VOCABULARY, tiny
+
+
+def tokens(length: int, seed: int) -> tuple[int, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randint(1, VOCABULARY, (length,), generator=generator).tolist())
+
+
+# Prompts shorter and longer than the sliding windows of those that have one.
+SHAPES = [(12, 1), (1, 2), (20, 3), (7, 1)]
+REQUESTS = [
+    EditRequest(i, (tokens(prompt, i),), (tokens(target, 50 + i),))
+    for i, (prompt, target) in enumerate(SHAPES)
+]
+PROMPTS = [request.prompts[0] for request in REQUESTS]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_a_batch_of_edits_takes_and_comes_off(model_type: str, dtype: torch.dtype) -> None:
+    model = tiny(model_type, dtype)
+    ids = torch.tensor([PROMPTS[2]])
+    with torch.inference_mode():
+        untouched = model(input_ids=ids).logits
+    editor = Grace(model, GraceHyperparameters.default(model))
+
+    targets, errors = editor.targets(Codebook.empty(), REQUESTS)
+    codebook, _ = editor.insert(Codebook.empty(), targets)
+
+    assert not errors
+    said = decode(model, codebook, PROMPTS, 3, frozenset())
+    for request, decoded in zip(REQUESTS, said, strict=True):
+        assert decoded.tokens[: len(request.targets[0])] == request.targets[0]
+    with torch.inference_mode():
+        assert torch.equal(model(input_ids=ids).logits, untouched)
+
+
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_tokens_do_not_depend_on_the_batch(model_type: str) -> None:
+    model = tiny(model_type)
+    together = decode(model, Codebook.empty(), PROMPTS, 6, frozenset())
+    alone = [decode(model, Codebook.empty(), [p], 6, frozenset())[0] for p in PROMPTS]
+    assert together == alone
+
+
+def test_an_unknown_architecture_is_refused_with_those_known() -> None:
+    with pytest.raises(
+        StartupError, match=r"type 'bert' can't be edited yet; known: gemma2, .*phi3"
+    ):
+        check_architecture("bert")
