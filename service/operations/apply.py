@@ -65,7 +65,7 @@ class Apply:
         self._wakeups.announce()
 
     def _apply(self, requests: list[EditRequest], endings: dict[int, Ending]) -> None:
-        current = self._overlays.current
+        current = self._overlays.catch_up()
         clock = [time.perf_counter()]
 
         # 1. What is so already, and what needs a target.

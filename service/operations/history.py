@@ -32,6 +32,7 @@ class History:
         """
         self._log.batch(batch_id)
         with self._overlays.changing:
+            self._overlays.catch_up()
             log = self._log.versions()
             active = active_batches(log)[-1]
             if batch_id not in active:
@@ -48,6 +49,7 @@ class History:
         """
         self._log.batch(batch_id)
         with self._overlays.changing:
+            self._overlays.catch_up()
             log = self._log.versions()
             active = active_batches(log)[-1]
             if batch_id in active:
@@ -63,6 +65,7 @@ class History:
         version is returned.
         """
         with self._overlays.changing:
+            self._overlays.catch_up()
             log = self._log.versions()
             if version >= len(log):
                 raise NotFoundError("version", version)

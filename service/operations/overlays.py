@@ -50,6 +50,15 @@ class Overlays:
     def current(self) -> Pinned:
         return self._current
 
+    def catch_up(self) -> Pinned:
+        """The log's last version, published first if a commit went through that nobody was told
+        of. For those who hold `changing`.
+        """
+        last = self._log.last()
+        if last != self._current.version:
+            self._current = self._load(last)
+        return self._current
+
     @property
     def base(self) -> Codebook:
         return self._base

@@ -16,9 +16,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from service.errors import StartupError
+from service.errors import StaleVersionError, StartupError
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+# What a full disk, a lost connection or a locked file raise.
+STORAGE_TROUBLE = (OSError, SQLAlchemyError, StaleVersionError)
 BUSY_TIMEOUT_MS = 10_000  # how long a writer waits for the one before it
 
 

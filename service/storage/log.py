@@ -83,6 +83,11 @@ class Log:
         with self._database.read() as session:
             return [version_of(row) for row in session.scalars(query)]
 
+    def last(self) -> int:
+        """The number of the last version."""
+        with self._database.read() as session:
+            return session.scalar(select(func.max(VersionRow.version))) or 0
+
     def version(self, number: int) -> Version:
         with self._database.read() as session:
             row = session.get(VersionRow, number)

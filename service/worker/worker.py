@@ -9,11 +9,12 @@ from service.domain.edits import Edit
 from service.domain.states import EditState
 from service.operations.apply import Apply
 from service.operations.wakeups import Wakeups
+from service.storage.database import STORAGE_TROUBLE
 from service.storage.queue import EditQueue, Ending
 
 MAX_ATTEMPTS = 3  # of one edit alone, before it ends `failed`
 IDLE_S = 1.0  # how long to wait for an announcement before looking at the queue again
-TROUBLE_S = 1.0  # rest after the queue itself could not be reached
+TROUBLE_S = 1.0  # rest before trying again what no edit was to blame for
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,9 @@ class Worker:
                 else:
                     self._wakeups.wait(seen, IDLE_S)
             except Exception:
-                # Claimed edits stay durable, and the next claim takes them again.
-                logger.exception("the worker could not reach the queue; it will try again")
+                # Claimed edits stay durable. A new name makes them left behind, and so claimable.
+                logger.exception("the worker is in trouble; it will try again")
+                self._run = uuid.uuid4().hex
                 self._stopping.wait(TROUBLE_S)
 
     def _claim(self) -> list[Edit]:
@@ -65,10 +67,12 @@ class Worker:
 
     def _apply_or_split(self, edits: Sequence[Edit]) -> None:
         """Applies a batch; if it fails as a whole, halves it until the edit at fault stands alone,
-        so that the others apply.
+        so that the others apply. A disk or a database in trouble is no edit's fault, and raises.
         """
         try:
             self._apply(edits)
+        except STORAGE_TROUBLE:
+            raise
         except Exception as error:
             logger.exception("a batch of %d edits failed", len(edits))
             if len(edits) > 1:

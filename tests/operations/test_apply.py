@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from service.editing.grace import Grace
 from service.errors import EditingError
+from service.storage.log import Log
 from tests.conftest import Server
 
 LEV = {"prompt": "The currency of Bulgaria is the", "target_new": "euro"}
@@ -131,3 +133,30 @@ def test_a_target_that_is_not_reached_fails_and_leaves_no_trace(
         "greedy decoding does not reach the target",
     )
     assert server.http.get("/version").json()["version"] == 0
+
+
+@pytest.mark.parametrize("reported", ["before the commit", "after the commit"])
+def test_a_commit_in_trouble_is_neither_lost_nor_repeated(
+    reported: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database fails twice, once it has committed or before: no edit is to blame, all are
+    applied, each once.
+    """
+    honest = Log.commit_batch
+    failures = iter(range(2))
+
+    def failing(self: Log, applied: Any, built_on: int) -> Any:
+        if next(failures, None) is None:
+            return honest(self, applied, built_on)
+        if reported == "after the commit":
+            honest(self, applied, built_on)
+        raise OperationalError("COMMIT", {}, OSError("connection lost"))
+
+    monkeypatch.setattr(Log, "commit_batch", failing)
+    names = ("Bulgaria", "Peru", "Chad")
+    edits = [{**LEV, "prompt": f"The currency of {name} is the"} for name in names]
+    for edit in edits:
+        assert apply(server, edit)[0]["status"] == "applied"
+    batches = server.http.get("/batches").json()["batches"]
+    assert [edit for batch in batches for edit in batch["edit_ids"]] == [1, 2, 3]
+    assert server.http.get("/version").json()["version"] == len(batches) == 3
