@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.commands import ask, db, edit, keys, log, serve
+from service.commands import ask, db, edit, evaluate, keys, log, serve
 from service.commands.client import DEFAULT_URL
 
 app = typer.Typer(
@@ -20,7 +20,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command(help=serve.settings_help(), short_help="Serve the model.")(serve.serve)
-for command in (edit.edit, ask.generate, ask.compare, log.log, log.show, log.rollback, log.restore):
+for command in (
+    edit.edit,
+    ask.generate,
+    ask.compare,
+    log.log,
+    log.show,
+    log.rollback,
+    log.restore,
+    evaluate.evaluate,
+):
     app.command()(command)
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")

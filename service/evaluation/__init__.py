@@ -1,0 +1,1 @@
+"""How well edits do: datasets, figures and reports."""

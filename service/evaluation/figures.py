@@ -1,0 +1,61 @@
+"""The field's figures, from what a model says of prompts and targets.
+
+ES, PS and NS as Meng et al. 2022 define them (appendix): shares of edits, or of prompts, where one
+target is likelier than the other. Their exact twins ask for the whole target by greedy decoding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model says of one target after one prompt."""
+
+    logprob: float  # summed over the target's tokens
+    greedy: bool  # greedy decoding says the whole target
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt with two targets: the one that it should have, and the other."""
+
+    wanted: Said
+    other: Said
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Shares, 0 to 1; None where the dataset has no such prompts."""
+
+    efficacy: float | None  # ES: P(target_new) > P(target_true) on the prompts
+    paraphrase: float | None  # PS: the same on the paraphrases
+    neighborhood: float | None  # NS: P(true) > P(target_new) on the neighbours
+    efficacy_exact: float | None  # target_new is said
+    paraphrase_exact: float | None
+    neighborhood_exact: float | None  # the true answer is said
+
+
+def figures(
+    prompts: Sequence[Asked], paraphrases: Sequence[Asked], neighbors: Sequence[Asked]
+) -> Figures:
+    return Figures(
+        efficacy=likelier(prompts),
+        paraphrase=likelier(paraphrases),
+        neighborhood=likelier(neighbors),
+        efficacy_exact=said(prompts),
+        paraphrase_exact=said(paraphrases),
+        neighborhood_exact=said(neighbors),
+    )
+
+
+def likelier(asked: Sequence[Asked]) -> float | None:
+    return _share([one.wanted.logprob > one.other.logprob for one in asked])
+
+
+def said(asked: Sequence[Asked]) -> float | None:
+    return _share([one.wanted.greedy for one in asked])
+
+
+def _share(hits: Sequence[bool]) -> float | None:
+    return sum(hits) / len(hits) if hits else None

@@ -1,0 +1,30 @@
+"""A report as a Markdown table."""
+
+from service.evaluation.run import Report
+
+
+def markdown(report: Report) -> str:
+    found = report.figures
+    rows = [
+        ("edits applied", f"{report.applied} of {report.edits}"),
+        ("ES", _percent(found.efficacy)),
+        ("PS", _percent(found.paraphrase)),
+        ("NS", _percent(found.neighborhood)),
+        ("efficacy, exact", _percent(found.efficacy_exact)),
+        ("paraphrase, exact", _percent(found.paraphrase_exact)),
+        ("neighbourhood, exact", _percent(found.neighborhood_exact)),
+        *((f"ERR after {point.edits} edits", _percent(point.err)) for point in report.retention),
+        ("TRR", _percent(report.trr)),
+        ("edits per second", _number(report.edits_per_second)),
+        ("peak memory (MiB)", _number(report.peak_memory_mib)),
+    ]
+    head = f"| {report.editor} on {report.model} | |\n| --- | --- |\n"
+    return head + "\n".join(f"| {name} | {value} |" for name, value in rows)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

@@ -1,0 +1,154 @@
+"""Runs an edit set through a server, batch after batch, and asks it what came of it."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from service.evaluation.datasets import Record
+from service.evaluation.figures import Asked, Figures, Said, figures, said
+from service.evaluation.unrelated import PROMPTS
+
+# Told what is done, how much of it, and out of how much.
+Advance = Callable[[str, int, int], None]
+
+WAIT_S = 60  # of one long poll
+CONTINUATION_TOKENS = 8  # of an unrelated prompt, to be compared with the base model's
+
+
+class Server(Protocol):
+    """A server's HTTP routes."""
+
+    def get(self, path: str, **parameters: Any) -> Any: ...
+
+    def post(self, path: str, body: dict[str, Any]) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Retention:
+    """ERR: the share of the first `edits` edits that is said with all of them in."""
+
+    edits: int
+    err: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that one evaluation found out."""
+
+    model: str
+    editor: str
+    edits: int
+    applied: int
+    version: int
+    figures: Figures
+    retention: tuple[Retention, ...]
+    trr: float  # the share of unrelated prompts that the model continues as before all edits
+    edits_per_second: float | None  # None where nothing was left to apply
+    peak_memory_mib: float | None = None  # of the server, if it is a child of this process
+
+
+def evaluate(
+    server: Server,
+    records: Sequence[Record],
+    *,
+    batch: int,
+    every: int,
+    advance: Advance,
+) -> Report:
+    """Applies `records` in consecutive batches of `batch`, measures ERR after every `every` of
+    them, and everything at the end. Records that the server was handed before are left as they are.
+    """
+    handed_in = _count_edits(server)
+    seconds = 0.0
+    applied_now = 0
+    retention: list[Retention] = []
+    for number, numbers in enumerate(_batches(len(records), batch), 1):
+        fresh = [records[i] for i in numbers if i >= handed_in]
+        if fresh:
+            started = time.perf_counter()
+            _apply(server, fresh)
+            seconds += time.perf_counter() - started
+            applied_now += len(fresh)
+        done = numbers[-1] + 1
+        advance("applying", done, len(records))
+        if fresh and (number % every == 0 or done == len(records)):
+            retention.append(Retention(done, said(_prompts(server, records[:done])) or 0.0))
+    found = figures(
+        _prompts(server, _shown(records, "asking prompts", advance)),
+        [
+            _ask(server, prompt, record.target_new, record.target_true)
+            for record in _shown(records, "asking paraphrases", advance)
+            for prompt in record.paraphrases
+        ],
+        [
+            _ask(server, neighbor.prompt, neighbor.answer, record.target_new)
+            for record in _shown(records, "asking neighbours", advance)
+            for neighbor in record.neighborhood
+        ],
+    )
+    about = server.get("/version")
+    return Report(
+        model=about["model"],
+        editor=about["editor"],
+        edits=len(records),
+        applied=_count_edits(server, status="applied"),
+        version=about["version"],
+        figures=found,
+        retention=tuple(retention),
+        trr=_unrelated(server),
+        edits_per_second=applied_now / seconds if applied_now else None,
+    )
+
+
+def _batches(count: int, size: int) -> list[range]:
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _count_edits(server: Server, status: str | None = None) -> int:
+    count = 0
+    after: int | None = 0
+    while after is not None:
+        page = server.get("/edits", after=after, limit=1_000, status=status)
+        count += len(page["edits"])
+        after = page["next"]
+    return count
+
+
+def _apply(server: Server, records: Sequence[Record]) -> None:
+    edits = [
+        {
+            "prompt": r.prompt,
+            # Some datasets name subjects otherwise than their prompts do.
+            "subject": r.subject if r.subject in r.prompt else None,
+            "target_new": r.target_new,
+        }
+        for r in records
+    ]
+    for queued in server.post("/edits", {"edits": edits})["edits"]:
+        while server.get(f"/edits/{queued['id']}", wait=WAIT_S)["status"] in ("queued", "applying"):
+            pass
+
+
+def _shown(records: Sequence[Record], what: str, advance: Advance) -> Iterator[Record]:
+    for number, record in enumerate(records, 1):
+        yield record
+        advance(what, number, len(records))
+
+
+def _prompts(server: Server, records: Iterable[Record]) -> list[Asked]:
+    return [_ask(server, r.prompt, r.target_new, r.target_true) for r in records]
+
+
+def _ask(server: Server, prompt: str, wanted: str, other: str) -> Asked:
+    scores = server.post("/score", {"prompt": prompt, "targets": [wanted, other]})["scores"]
+    first, second = (Said(score["logprob"], score["greedy"]) for score in scores)
+    return Asked(first, second)
+
+
+def _unrelated(server: Server) -> float:
+    kept = 0
+    for prompt in PROMPTS:
+        body = {"prompt": prompt, "left": 0, "max_new_tokens": CONTINUATION_TOKENS}
+        kept += server.post("/compare", body)["same"]
+    return kept / len(PROMPTS)

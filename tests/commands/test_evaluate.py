@@ -1,0 +1,33 @@
+"""`errata evaluate`, with a server of its own."""
+
+import json
+from pathlib import Path
+
+from service.atlas import EDITS_FILE
+from tests.processes import errata
+
+
+def test_an_evaluation_and_its_resumption(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    first = errata("evaluate", "--limit", "4", "--batch", "2", "--json", str(figures))
+    assert first.exit_code == 0, first.stderr
+    assert "| edits applied | 4 of 4 |" in first.stdout
+    found = json.loads(figures.read_text())
+    assert found["figures"]["efficacy_exact"] == 1.0
+    assert found["peak_memory_mib"] > 100
+
+    again = errata("evaluate", "--limit", "6", "--json", str(figures))
+    assert again.exit_code == 1
+    assert "figures.store is there from an earlier evaluation" in again.stderr
+    resumed = errata("evaluate", "--limit", "6", "--json", str(figures), "--resume")
+    assert "| edits applied | 6 of 6 |" in resumed.stdout
+
+
+def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
+    missing = errata("evaluate", "--dataset", str(tmp_path / "none.json"))
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "none.json can't be read" in missing.stderr
+    editor = errata("evaluate", "--editor", "magic", "--limit", "1")
+    assert editor.exit_code == 1
+    assert "ERRATA_EDITOR" in editor.stderr
+    assert errata("evaluate", "--resume", "--dataset", str(EDITS_FILE)).exit_code == 2

@@ -1,0 +1,61 @@
+"""An evaluation against the bundled model: what it reports, and that it can go on."""
+
+from typing import Any
+
+from service.atlas import EDITS_FILE
+from service.evaluation.datasets import read_records
+from service.evaluation.report import markdown
+from service.evaluation.run import Report, Retention, evaluate
+from tests.conftest import Server
+
+RECORDS = read_records(EDITS_FILE, limit=12)
+
+
+class Routes:
+    """The routes of a server in this process."""
+
+    def __init__(self, server: Server) -> None:
+        self._http = server.http
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._http.get(path, params=given).raise_for_status().json()
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        return self._http.post(path, json=body).raise_for_status().json()
+
+
+def run(server: Server, count: int = len(RECORDS)) -> Report:
+    return evaluate(Routes(server), RECORDS[:count], batch=4, every=2, advance=lambda *_: None)
+
+
+def test_a_report_of_edits_that_take(server: Server) -> None:
+    report = run(server)
+    assert (report.model, report.editor, report.edits, report.applied) == ("atlas", "grace", 12, 12)
+    assert report.figures.efficacy == report.figures.efficacy_exact == 1.0
+    assert report.figures.neighborhood_exact == 1.0
+    assert 0 < (report.figures.paraphrase or 0) < 1
+    assert report.retention == (Retention(8, 1.0), Retention(12, 1.0))
+    assert report.trr == 1.0
+    assert (report.edits_per_second or 0) > 0
+    table = markdown(report)
+    assert "| grace on atlas | |" in table
+    assert "| ERR after 8 edits | 100.0% |" in table
+    assert "| peak memory (MiB) | - |" in table
+
+
+def test_a_stopped_evaluation_goes_on(server: Server) -> None:
+    run(server, 4)
+    report = run(server)
+    assert report.applied == 12
+    assert len(server.http.get("/edits").json()["edits"]) == 12
+
+
+def test_a_base_model_knows_none_of_the_new_and_all_of_the_old(server: Server) -> None:
+    """The same questions with every edit rolled back: all figures turn round."""
+    run(server)
+    server.http.post("/admin/rollback", json={"version": 0, "reason": "compare"})
+    report = run(server)
+    assert (report.applied, report.edits_per_second) == (0, None)
+    assert report.figures.efficacy == report.figures.efficacy_exact == 0.0
+    assert report.figures.neighborhood == report.figures.neighborhood_exact == 1.0
