@@ -16,7 +16,7 @@ from service.commands.client import Client, client
 from service.commands.output import Exit, err, fail, out
 from service.evaluation.datasets import DatasetError, Record, read_records
 from service.evaluation.report import markdown
-from service.evaluation.run import Report
+from service.evaluation.run import How, Report
 from service.evaluation.run import evaluate as run
 
 
@@ -29,6 +29,12 @@ def evaluate(
     limit: Annotated[int, typer.Option(min=1, help="How many edits of the dataset.")] = 200,
     batch: Annotated[int, typer.Option(min=1, max=1_000, help="Edits applied together.")] = 32,
     every: Annotated[int, typer.Option(min=1, help="Batches between two ERR figures.")] = 4,
+    given: Annotated[
+        int,
+        typer.Option(
+            "--paraphrases", min=0, help="How many each edit brings; PS is of the others."
+        ),
+    ] = 0,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Where to write the figures.", dir_okay=False)
     ] = None,
@@ -47,13 +53,14 @@ def evaluate(
         records = read_records(dataset, limit)
     except DatasetError as error:
         fail(str(error), Exit.REFUSED)
+    how = How(batch, every, given)
     if running:
         with client() as server:
             if not resume and server.get("/edits", limit=1)["edits"]:
                 fail("the server at ERRATA_URL has edits already", Exit.REFUSED)
-            report = _run(server, records, batch, every)
+            report = _run(server, records, how)
     else:
-        report = _alone(records, model, editor, batch, every, json_file, resume)
+        report = _alone(records, model, editor, how, json_file, resume)
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(report), indent=2) + "\n")
     out.print(markdown(report), soft_wrap=True)
@@ -63,8 +70,7 @@ def _alone(
     records: list[Record],
     model: str,
     editor: str,
-    batch: int,
-    every: int,
+    how: How,
     json_file: Path | None,
     resume: bool,
 ) -> Report:
@@ -75,13 +81,13 @@ def _alone(
     if store is not None and store.exists() and not resume:
         fail(f"{store} is there from an earlier evaluation: --resume it or remove it", Exit.REFUSED)
     folder = tempfile.TemporaryDirectory() if store is None else nullcontext(str(store))
-    settings = {"ERRATA_MODEL": model, "ERRATA_EDITOR": editor, "ERRATA_MAX_BATCH": str(batch)}
+    settings = {"ERRATA_MODEL": model, "ERRATA_EDITOR": editor, "ERRATA_MAX_BATCH": str(how.batch)}
     with folder as data_dir, own_server(Path(data_dir), **settings) as server:
-        report = _run(server, records, batch, every)
+        report = _run(server, records, how)
     return replace(report, peak_memory_mib=peak_memory_mib())
 
 
-def _run(server: Client, records: list[Record], batch: int, every: int) -> Report:
+def _run(server: Client, records: list[Record], how: How) -> Report:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
         task = progress.add_task("starting", total=None)
@@ -89,4 +95,4 @@ def _run(server: Client, records: list[Record], batch: int, every: int) -> Repor
         def advance(what: str, done: int, total: int) -> None:
             progress.update(task, description=what, completed=done, total=total)
 
-        return run(server, records, batch=batch, every=every, advance=advance)
+        return run(server, records, how, advance)

@@ -16,6 +16,15 @@ WAIT_S = 60  # of one long poll
 CONTINUATION_TOKENS = 8  # of an unrelated prompt, to be compared with the base model's
 
 
+@dataclass(frozen=True)
+class How:
+    """How an edit set is run."""
+
+    batch: int  # edits applied together
+    every: int  # batches between two measures of ERR
+    given: int = 0  # paraphrases that each edit brings; PS is of the others
+
+
 class Server(Protocol):
     """A server's HTTP routes."""
 
@@ -48,38 +57,31 @@ class Report:
     peak_memory_mib: float | None = None  # of the server, if it is a child of this process
 
 
-def evaluate(
-    server: Server,
-    records: Sequence[Record],
-    *,
-    batch: int,
-    every: int,
-    advance: Advance,
-) -> Report:
-    """Applies `records` in consecutive batches of `batch`, measures ERR after every `every` of
-    them, and everything at the end. Records that the server was handed before are left as they are.
+def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advance) -> Report:
+    """Applies `records` in consecutive batches and asks for all figures at the end. Records that
+    the server was handed before are left as they are.
     """
     handed_in = _count_edits(server)
     seconds = 0.0
     applied_now = 0
     retention: list[Retention] = []
-    for number, numbers in enumerate(_batches(len(records), batch), 1):
+    for number, numbers in enumerate(_batches(len(records), how.batch), 1):
         fresh = [records[i] for i in numbers if i >= handed_in]
         if fresh:
             started = time.perf_counter()
-            _apply(server, fresh)
+            _apply(server, fresh, how.given)
             seconds += time.perf_counter() - started
             applied_now += len(fresh)
         done = numbers[-1] + 1
         advance("applying", done, len(records))
-        if fresh and (number % every == 0 or done == len(records)):
+        if fresh and (number % how.every == 0 or done == len(records)):
             retention.append(Retention(done, said(_prompts(server, records[:done])) or 0.0))
     found = figures(
         _prompts(server, _shown(records, "asking prompts", advance)),
         [
             _ask(server, prompt, record.target_new, record.target_true)
             for record in _shown(records, "asking paraphrases", advance)
-            for prompt in record.paraphrases
+            for prompt in record.paraphrases[how.given :]
         ],
         [
             _ask(server, neighbor.prompt, neighbor.answer, record.target_new)
@@ -115,13 +117,14 @@ def _count_edits(server: Server, status: str | None = None) -> int:
     return count
 
 
-def _apply(server: Server, records: Sequence[Record]) -> None:
+def _apply(server: Server, records: Sequence[Record], given: int) -> None:
     edits = [
         {
             "prompt": r.prompt,
             # Some datasets name subjects otherwise than their prompts do.
             "subject": r.subject if r.subject in r.prompt else None,
             "target_new": r.target_new,
+            "paraphrases": r.paraphrases[:given],
         }
         for r in records
     ]

@@ -5,7 +5,7 @@ from typing import Any
 from service.atlas import EDITS_FILE
 from service.evaluation.datasets import read_records
 from service.evaluation.report import markdown
-from service.evaluation.run import Report, Retention, evaluate
+from service.evaluation.run import How, Report, Retention, evaluate
 from tests.conftest import Server
 
 RECORDS = read_records(EDITS_FILE, limit=12)
@@ -25,8 +25,8 @@ class Routes:
         return self._http.post(path, json=body).raise_for_status().json()
 
 
-def run(server: Server, count: int = len(RECORDS)) -> Report:
-    return evaluate(Routes(server), RECORDS[:count], batch=4, every=2, advance=lambda *_: None)
+def run(server: Server, count: int = len(RECORDS), given: int = 0) -> Report:
+    return evaluate(Routes(server), RECORDS[:count], How(4, 2, given), lambda *_: None)
 
 
 def test_a_report_of_edits_that_take(server: Server) -> None:
@@ -42,6 +42,13 @@ def test_a_report_of_edits_that_take(server: Server) -> None:
     assert "| grace on atlas | |" in table
     assert "| ERR after 8 edits | 100.0% |" in table
     assert "| peak memory (MiB) | - |" in table
+
+
+def test_given_paraphrases_go_with_the_edits_and_are_not_asked(server: Server) -> None:
+    report = run(server, given=2)
+    edits = server.http.get("/edits").json()["edits"]
+    assert [tuple(edit["paraphrases"]) for edit in edits] == [r.paraphrases[:2] for r in RECORDS]
+    assert (report.figures.paraphrase or 0) > 0.4
 
 
 def test_a_stopped_evaluation_goes_on(server: Server) -> None:
