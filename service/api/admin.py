@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends
 
 from service.api.dependencies import BatchId, Needs, ServicesDep, actor_of
 from service.api.problems import documented
-from service.api.schemas import ChangeIn, RollbackToIn, VersionOut
+from service.api.requests import ChangeIn, RollbackToIn
+from service.api.responses import VersionOut
 from service.domain.keys import ApiKey, Scope
 
 router = APIRouter(

@@ -5,18 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from service.api.dependencies import Needs, ServicesDep, VersionQuery
+from service.api.fields import NEW_TOKENS_DEFAULT, Text
 from service.api.problems import documented
-from service.api.schemas import (
-    NEW_TOKENS_DEFAULT,
-    CompareIn,
-    CompareOut,
-    GenerateIn,
-    GenerateOut,
-    ScoreIn,
-    ScoreOut,
-    TargetScore,
-    Text,
-)
+from service.api.requests import CompareIn, GenerateIn, ScoreIn
+from service.api.responses import CompareOut, GenerateOut, ScoreOut, TargetScore
 from service.domain.keys import Scope
 
 VERSION_HEADER = "X-Errata-Version"

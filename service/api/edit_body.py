@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from service.api.dependencies import Services, ServicesDep
 from service.api.problems import field_error, unreadable
-from service.api.schemas import EditIn
+from service.api.requests import EditIn
 from service.domain.edits import Correction
 from service.errors import FieldError, InvalidRequestError
 

@@ -19,7 +19,7 @@ from service.api.dependencies import (
 )
 from service.api.edit_body import OPENAPI_BODY, Corrections
 from service.api.problems import documented
-from service.api.schemas import EditOut, EditPage, EditsAccepted, QueuedEdit
+from service.api.responses import EditOut, EditPage, EditsAccepted, QueuedEdit
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import EditState
 

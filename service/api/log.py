@@ -15,7 +15,7 @@ from service.api.dependencies import (
     page_of,
 )
 from service.api.problems import documented
-from service.api.schemas import BatchOut, BatchPage, VersionOut, VersionPage
+from service.api.responses import BatchOut, BatchPage, VersionOut, VersionPage
 from service.domain.keys import Scope
 
 router = APIRouter(

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from service.api.problems import Problem
-from service.api.schemas import EditIn, EditsIn
+from service.api.requests import EditIn, EditsIn
 
 
 def install(app: FastAPI) -> None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from service import __version__
 from service.api.dependencies import Needs, ServicesDep
 from service.api.problems import documented
-from service.api.schemas import AboutOut, HealthOut, ReadyOut
+from service.api.responses import AboutOut, HealthOut, ReadyOut
 from service.domain.keys import Scope
 
 router = APIRouter(tags=["operating"])

@@ -1,0 +1,60 @@
+"""The types of request fields, with their bounds."""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
+
+from service.api.dependencies import LARGEST_ID
+from service.operations.ask import NEW_TOKENS
+
+# Far above any prompt of `max_prompt_tokens`; keeps the tokenizer from chewing on a whole body.
+MAX_CHARACTERS = 65_536
+MAX_PARAPHRASES = 32
+MAX_NEIGHBORHOOD = 64
+MAX_METADATA_BYTES = 16_384
+MAX_METADATA_DEPTH = 32
+MAX_TARGETS = 64
+
+
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must hold more than white space")
+    if "\0" in text:
+        raise ValueError("must not hold NUL characters")
+    return text
+
+
+def _check_metadata(metadata: object) -> object:
+    if _is_deeper(metadata, MAX_METADATA_DEPTH):
+        raise ValueError(f"is nested more than {MAX_METADATA_DEPTH} levels deep")
+    try:
+        text = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise ValueError("must not hold lone surrogates") from None
+    except ValueError:
+        raise ValueError("must hold no NaN and no infinity") from None
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"has {size} bytes as JSON, at most {MAX_METADATA_BYTES} are taken")
+    # Without its escaped backslashes, so that a text which only spells the escape passes.
+    if r"\u0000" in text.replace(r"\\", ""):
+        raise ValueError("must not hold NUL characters")
+    return metadata
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether lists and objects are nested in each other more than `levels` deep."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
+
+
+Text = Annotated[StrictStr, Field(max_length=MAX_CHARACTERS), AfterValidator(_check_text)]
+Metadata = Annotated[dict[str, Any], BeforeValidator(_check_metadata)]
+WholeNumber = Annotated[int, Field(strict=True)]
+NEW_TOKENS_DEFAULT = f"default: {NEW_TOKENS}, or the server's bound if that is lower"
+NewTokens = Annotated[WholeNumber | None, Field(ge=1, description=NEW_TOKENS_DEFAULT)]
+VersionField = Annotated[WholeNumber, Field(ge=0, le=LARGEST_ID)]
+Reason = Annotated[StrictStr, Field(max_length=1_000), AfterValidator(_check_text)]

@@ -1,0 +1,119 @@
+"""What comes in by the wire."""
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationInfo, field_validator
+
+from service.api.fields import (
+    MAX_NEIGHBORHOOD,
+    MAX_PARAPHRASES,
+    MAX_TARGETS,
+    Metadata,
+    NewTokens,
+    Reason,
+    Text,
+    VersionField,
+    WholeNumber,
+)
+from service.domain.edits import Correction
+
+
+class Wire(BaseModel):
+    """A request body: unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class EditIn(Wire):
+    """One correction: after `prompt`, the model should say `target_new`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"prompt": "The currency of Bulgaria is the", "target_new": "euro"}]
+        }
+    )
+
+    prompt: Text
+    target_new: Text
+    subject: Text | None = Field(None, description="a span of the prompt")
+    target_true: Text | None = Field(None, description="what the model said before")
+    paraphrases: list[Text] = Field([], max_length=MAX_PARAPHRASES)
+    neighborhood: list[Text] = Field([], max_length=MAX_NEIGHBORHOOD)
+    metadata: Metadata = {}
+    editor: StrictStr | None = Field(None, description="default: the server's")
+    priority: WholeNumber = Field(0, ge=-100, le=100, description="higher goes first")
+
+    @field_validator("subject")
+    @classmethod
+    def _in_the_prompt(cls, subject: str | None, info: ValidationInfo) -> str | None:
+        # A prompt that is wrong itself is not among the data.
+        if subject is not None and subject not in info.data.get("prompt", subject):
+            raise ValueError("is not a span of the prompt")
+        return subject
+
+    def correction(self, default_editor: str) -> Correction:
+        return Correction(
+            prompt=self.prompt,
+            target_new=self.target_new,
+            editor=self.editor or default_editor,
+            subject=self.subject,
+            target_true=self.target_true,
+            paraphrases=tuple(self.paraphrases),
+            neighborhood=tuple(self.neighborhood),
+            metadata=dict(self.metadata),
+            priority=self.priority,
+        )
+
+
+class EditsIn(Wire):
+    """Many corrections: all are taken or none."""
+
+    edits: list[EditIn] = Field(min_length=1)
+
+
+class GenerateIn(Wire):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"prompt": "The currency of Bulgaria is the"}]}
+    )
+
+    prompt: Text
+    max_new_tokens: NewTokens = None
+    version: VersionField | None = None
+
+
+class ScoreIn(Wire):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"prompt": "The currency of Bulgaria is the", "targets": ["euro", "lev"]}]
+        }
+    )
+
+    prompt: Text
+    targets: list[Text] = Field(min_length=1, max_length=MAX_TARGETS)
+    version: VersionField | None = None
+
+
+class CompareIn(Wire):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"prompt": "The currency of Bulgaria is the"}]}
+    )
+
+    prompt: Text
+    left: VersionField = 0
+    right: VersionField | None = Field(None, description="default: the current version")
+    max_new_tokens: NewTokens = None
+
+
+class ChangeIn(Wire):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "the source was wrong"}]})
+
+    reason: Reason
+    expected_version: VersionField | None = Field(
+        None, description="409 if the log is at another version"
+    )
+
+
+class RollbackToIn(ChangeIn):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"version": 0, "reason": "start afresh"}]}
+    )
+
+    version: VersionField
