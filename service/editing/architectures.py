@@ -18,7 +18,8 @@ class Architecture:
     layers: str  # the list of decoder layers
     norm: str  # the final norm, between the last layer and the head
     head: str  # hidden states to logits
-    codebook_module: str  # within a layer: what GRACE wraps unless it is told another module
+    # Within a layer: what GRACE wraps unless told otherwise. Its output is added to the layer's.
+    codebook_module: str
     down_projection: str  # within a layer: the MLP's last linear map, what hook layers change
 
 

@@ -15,8 +15,8 @@ from service.editing.architectures import architecture_of, layers_of
 from service.editing.codebook import Codebook, Replacement, Rows, Site, Target
 from service.editing.descent import descend
 from service.editing.requests import EditRequest
-from service.editing.suffix import SuffixRun, Text, capture
-from service.editing.taps import per_text, tap
+from service.editing.suffix import SuffixRun, Text
+from service.editing.taps import tap
 from service.editing.values import ValueRun, ValueTable
 from service.errors import EditingError
 
@@ -58,6 +58,10 @@ class Grace:
         self._model = model
         layer = layers_of(model)[hyperparameters.layer]
         self._module = layer.get_submodule(hyperparameters.module)
+        # What this module returns is added to what its layer returns, as it is: values can be tried
+        # from the next layer on, if there is one.
+        default = hyperparameters.module == architecture_of(model).codebook_module
+        self._added = default and hyperparameters.layer + 1 < len(layers_of(model))
         for module in (*layers_of(model)[hyperparameters.layer :], self._module):
             tap(module)  # before the model serves
         self.hyperparameters = hyperparameters
@@ -87,8 +91,7 @@ class Grace:
             ],
             every_token=self.hyperparameters.keyed is Keyed.TARGET,
         )
-        run = SuffixRun(self._model, table.texts, self.hyperparameters.layer)
-        inputs, outputs = (per_text(t, run.present) for t in capture(self._module, run.hidden))
+        inputs, outputs = self._suffixes(table).watched
         text_of, column_of, row_of = table.queries()
         keys = inputs[text_of, column_of].float().cpu()
         first = [row_of.index(row) for row in range(max(row_of) + 1)]
@@ -116,6 +119,11 @@ class Grace:
         broken = [target for target in targets if not target.is_finite()]
         reason = "its values or keys are not finite"
         return sound, [EditingError(target.edit_id, reason) for target in broken]
+
+    def _suffixes(self, table: ValueTable) -> SuffixRun:
+        """The table's texts, from the first layer that a value changes as a whole."""
+        first = self.hyperparameters.layer + self._added
+        return SuffixRun(self._model, table.texts, first, watch=self._module)
 
     def _start(self, prompt: Sequence[int]) -> int:
         """The first token that a value can change."""
@@ -165,8 +173,8 @@ class Grace:
 
         def trial_of(active: set[int]) -> ValueRun:
             part = table.of_edits(active)
-            run = SuffixRun(self._model, part.texts, parameters.layer)
-            return ValueRun(run, self._module, part, parameters.replacement)
+            tapped = None if self._added else self._module
+            return ValueRun(self._suffixes(part), tapped, part, parameters.replacement)
 
         descend(
             values,

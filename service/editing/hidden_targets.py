@@ -119,7 +119,7 @@ class _ShiftTrial:
 
     def losses(self, values: Tensor) -> Tensor:
         """[e] of shifts [e, d]."""
-        logits = self._run.logits(values[self._owner])
+        logits = self._run.logits(values[self._owner, None])
         by_text = self._run.losses(logits)[: self._told]
         sums = torch.zeros_like(self._lengths).index_add(0, self._owner[: self._told], by_text)
         now = logits[self._essence_rows].log_softmax(dim=1)

@@ -5,7 +5,7 @@ each text is run once, and the keys and values of the tokens before that one are
 gradient step runs the rest of the text, its suffix, from L to the logits that predict the target.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from transformers import Cache, DynamicLayer, PreTrainedModel
 
 from service.editing.architectures import architecture_of, capped, layers_of
-from service.editing.taps import Before, after, before, hidden_of
+from service.editing.taps import After, Before, after, before, hidden_of, per_text
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,11 @@ class SuffixRun:
         texts: Sequence[Text],
         layer: int,
         pin: Pin = no_overlay,
+        watch: nn.Module | None = None,
     ) -> None:
+        """`watch`: a module whose input and output at the suffixes are kept as `watched`, each
+        [b, s, ...].
+        """
         device = model.device
         architecture = architecture_of(model)
         self._model = model
@@ -108,7 +112,16 @@ class SuffixRun:
         cache = Cache(layers=list(lending))
         seen: list[Tensor] = []
         entering: dict[nn.Module, Before] = {self._layers[0]: lambda args, _: seen.append(args[0])}
-        with torch.no_grad(), pin(present), before(entering):
+        self.watched: tuple[Tensor, ...] = ()
+
+        def keep(args: tuple[Tensor, ...], output: Tensor) -> None:
+            self.watched = (
+                per_text(args[0], present)[:, edge:],
+                per_text(output, present)[:, edge:],
+            )
+
+        watching: dict[nn.Module, After] = {} if watch is None else {watch: keep}
+        with torch.no_grad(), pin(present), before(entering), after(watching):
             _call(model, ids, present, positions, cache)
         for cached in lending:
             cached.close(edge)
@@ -135,12 +148,14 @@ class SuffixRun:
 
     def hidden(self, shift: Tensor | None = None) -> Tensor:
         """[b, s, d]: the last layer's output. Differentiable with respect to whatever taps put into
-        the layers from `layer` on, and to `shift` [b, d], which is added to what enters `layer` at
-        each suffix's first token.
+        the layers from `layer` on, and to `shift` [b, w, d], which is added to what enters `layer`
+        at each suffix's first w tokens.
         """
         hidden = self._entering
         if shift is not None:
-            hidden = torch.cat([hidden[:, :1] + shift[:, None].to(hidden.dtype), hidden[:, 1:]], 1)
+            width = shift.shape[1]
+            shifted = hidden[:, :width] + shift.to(hidden.dtype)
+            hidden = torch.cat([shifted, hidden[:, width:]], dim=1)
         for module, (args, kwargs) in zip(self._layers, self._calls, strict=True):
             hidden = hidden_of(module(hidden, *args[1:], **kwargs))
         return hidden
@@ -168,15 +183,3 @@ def _call(
         use_cache=True,
         logits_to_keep=1,
     )
-
-
-def capture(module: nn.Module, run: Callable[[], object]) -> tuple[Tensor, Tensor]:
-    """Runs `run` and returns the input and the output of `module` in its last call."""
-    seen: list[tuple[Tensor, Tensor]] = []
-
-    def remember(args: tuple[Any, ...], output: Any) -> None:
-        seen.append((args[0], hidden_of(output)))
-
-    with torch.no_grad(), after({module: remember}):
-        run()
-    return seen[-1]

@@ -75,10 +75,15 @@ class ValueTable:
 
 
 class ValueRun:
-    """A suffix run whose module returns rows of the table at the tokens that they replace."""
+    """A suffix run whose module returns rows of the table at the tokens that they replace.
+
+    `module` is tapped in the run. It is None where the module's output is simply added to what its
+    layer returns: `run` then starts behind that layer, watches the module, and is shifted by what
+    the rows differ from its output.
+    """
 
     def __init__(
-        self, run: SuffixRun, module: nn.Module, table: ValueTable, replacement: Replacement
+        self, run: SuffixRun, module: nn.Module | None, table: ValueTable, replacement: Replacement
     ) -> None:
         self._run = run
         self._module = module
@@ -108,7 +113,12 @@ class ValueRun:
             placed = values[self._placed].to(own.dtype)
             return torch.where(self._replaced, placed, own).view_as(output)
 
-        with after({self._module: place}):
-            by_text = self._run.losses(self._run.logits())
+        if self._module is not None:
+            with after({self._module: place}):
+                logits = self._run.logits()
+        else:
+            _, own = self._run.watched
+            logits = self._run.logits(place((), own) - own)
+        by_text = self._run.losses(logits)
         sums = torch.zeros(len(self.edits), device=by_text.device)
         return sums.index_add(0, self._edit_of_text, by_text) / self._texts_per_edit

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from service.editing.architectures import layers_of
 from service.editing.grace import GraceHyperparameters
 from service.editing.requests import EditRequest
-from service.editing.suffix import capture
+from service.editing.taps import after
 
 
 def grace(
@@ -23,7 +23,10 @@ def grace(
     ids = torch.tensor([[*prompt, *target]])
     module = layers_of(model)[parameters.layer].get_submodule(parameters.module)
     at = slice(len(prompt) - 1, len(prompt) + len(target) - 1)
-    inputs, outputs = capture(module, lambda: model(input_ids=ids))
+    seen: list[tuple[Tensor, Tensor]] = []
+    with torch.no_grad(), after({module: lambda args, output: seen.append((args[0], output))}):
+        model(input_ids=ids)
+    inputs, outputs = seen[0]
     values = outputs[0, at].clone().requires_grad_()
     optimizer = torch.optim.Adam([values], lr=parameters.learning_rate)
 
