@@ -92,16 +92,20 @@ class Grace:
             every_token=self.hyperparameters.keyed is Keyed.TARGET,
         )
         inputs, outputs = self._suffixes(table).watched
-        text_of, column_of, row_of = table.queries()
+        text_of, column_of, row_of = table.queries
         keys = inputs[text_of, column_of].float().cpu()
-        first = [row_of.index(row) for row in range(max(row_of) + 1)]
-        values = outputs[text_of, column_of].float()[first]
+        # The first of a row's tokens gives its start: the last entry of a dict stays.
+        first = {row: query for query, row in reversed(list(enumerate(row_of)))}
+        values = outputs[text_of, column_of].float()[[first[row] for row in sorted(first)]]
 
-        drafts = [
-            table.target(number, request.edit_id, keys, values.cpu())
-            for number, request in enumerate(requests)
-        ]
-        for wave in self._waves(codebook, drafts):
+        def targets() -> list[Target]:
+            found = values.cpu()
+            return [
+                table.target(number, request.edit_id, keys, found)
+                for number, request in enumerate(requests)
+            ]
+
+        for wave in self._waves(codebook, targets()):
             for number, starts in wave.items():
                 for row, start in zip(table.rows_of(number), starts, strict=True):
                     if isinstance(start, Tensor):
@@ -111,12 +115,9 @@ class Grace:
                         values[row] = values[table.rows_of(mate)[position]]
             self._optimise(values, table, set(wave))
 
-        targets = [
-            table.target(number, request.edit_id, keys, values.cpu())
-            for number, request in enumerate(requests)
-        ]
-        sound = [target for target in targets if target.is_finite()]
-        broken = [target for target in targets if not target.is_finite()]
+        done = targets()
+        sound = [target for target in done if target.is_finite()]
+        broken = [target for target in done if not target.is_finite()]
         reason = "its values or keys are not finite"
         return sound, [EditingError(target.edit_id, reason) for target in broken]
 

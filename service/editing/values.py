@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -41,9 +42,20 @@ class ValueTable:
         return ValueTable(tuple(self.texts[i] for i in kept), tuple(self.rows[i] for i in kept))
 
     def rows_of(self, edit: int) -> list[int]:
-        pairs = zip(self.texts, self.rows, strict=True)
-        return sorted({row for text, rows in pairs if text.edit == edit for row in rows})
+        """The rows of one edit, ascending."""
+        _, _, rows = self.queries
+        return sorted({rows[query] for query in self._queries_of[edit]})
 
+    @cached_property
+    def _queries_of(self) -> dict[int, list[int]]:
+        """By edit, which of all keyed tokens are its own."""
+        texts, _, _ = self.queries
+        found: dict[int, list[int]] = {}
+        for query, text in enumerate(texts):
+            found.setdefault(self.texts[text].edit, []).append(query)
+        return found
+
+    @cached_property
     def queries(self) -> tuple[list[int], list[int], list[int]]:
         """The text, the column in its suffix and the row of each keyed token, text by text."""
         return (
@@ -58,8 +70,8 @@ class ValueTable:
 
     def target(self, edit: int, edit_id: int, keys: Tensor, values: Tensor) -> Target:
         """What one edit brings to the codebook, out of all `keys` [q, d_key] and `values`."""
-        texts, columns, rows = self.queries()
-        queries = [q for q, text in enumerate(texts) if self.texts[text].edit == edit]
+        texts, columns, rows = self.queries
+        queries = self._queries_of[edit]
         own = self.rows_of(edit)
         label_of = {
             rows[q]: self.texts[texts[q]].target[columns[q] - self.texts[texts[q]].query :]

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.editing.codebook import Codebook
+from service.editing.codebook import Codebook, Site
 from service.editing.tokens import prompt_ids, target_ids
 from service.engine.generation import FinishReason, decode
 from service.engine.loading import LoadedModel
@@ -28,12 +28,14 @@ class Engine:
         self._end_tokens = _end_tokens(loaded)
         # Forward passes use all cores, so that two at a time would only slow each other.
         self._turn = threading.Lock()
+        self._prepared: set[Site] = set()  # a known site's overlays wait for no turn
 
     def place(self, overlay: Codebook) -> Codebook:
         """Moves an overlay to the model's device and hooks the module that it sits at."""
-        if overlay.site is not None:
+        if overlay.site is not None and overlay.site not in self._prepared:
             with self._turn:
                 prepare(self.loaded.model, overlay.site)
+            self._prepared.add(overlay.site)
         return overlay.to(self.loaded.device)
 
     def prompt_tokens(self, prompt: str) -> tuple[int, ...]:

@@ -4,7 +4,8 @@ The state of a list of batches is found in the log where some version had just t
 replayed from stored targets, without any gradient step, where none had.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from service.domain.versions import Version, VersionKind, active_batches, replay_base
 from service.editing.serialization import Change, decode, encode
@@ -31,15 +32,12 @@ class History:
         is rolled back already stays so, and the version that did it is returned.
         """
         self._log.batch(batch_id)
-        with self._overlays.changing:
-            self._overlays.catch_up()
-            log = self._log.versions()
-            active = active_batches(log)[-1]
-            if batch_id not in active:
+        with self._changing() as (log, active):
+            if batch_id not in active[-1]:
                 return _last_touching(log, batch_id)
             _expect(log, expected_version)
-            wanted = tuple(batch for batch in active if batch != batch_id)
-            return self._change(log, VersionKind.ROLLBACK, wanted, actor, reason)
+            wanted = tuple(batch for batch in active[-1] if batch != batch_id)
+            return self._change(log, VersionKind.ROLLBACK, active[-1], wanted, actor, reason)
 
     def restore_batch(
         self, batch_id: int, *, reason: str, actor: str, expected_version: int | None
@@ -48,15 +46,12 @@ class History:
         version that put it there is returned.
         """
         self._log.batch(batch_id)
-        with self._overlays.changing:
-            self._overlays.catch_up()
-            log = self._log.versions()
-            active = active_batches(log)[-1]
-            if batch_id in active:
+        with self._changing() as (log, active):
+            if batch_id in active[-1]:
                 return _last_touching(log, batch_id)
             _expect(log, expected_version)
-            wanted = (*active, batch_id)
-            return self._change(log, VersionKind.RESTORE, wanted, actor, reason)
+            wanted = (*active[-1], batch_id)
+            return self._change(log, VersionKind.RESTORE, active[-1], wanted, actor, reason)
 
     def rollback_to(
         self, version: int, *, reason: str, actor: str, expected_version: int | None
@@ -64,26 +59,32 @@ class History:
         """Undoes everything after `version`, rollbacks too. If nothing is to be undone, the last
         version is returned.
         """
+        with self._changing() as (log, active):
+            if version >= len(log):
+                raise NotFoundError("version", version)
+            wanted = active[version]
+            if wanted == active[-1]:
+                return log[-1]
+            _expect(log, expected_version)
+            return self._change(log, VersionKind.ROLLBACK, active[-1], wanted, actor, reason)
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[list[Version], list[tuple[int, ...]]]]:
+        """The log, which nobody else changes inside the block, and its active batches."""
         with self._overlays.changing:
             self._overlays.catch_up()
             log = self._log.versions()
-            if version >= len(log):
-                raise NotFoundError("version", version)
-            active = active_batches(log)
-            if active[version] == active[-1]:
-                return log[-1]
-            _expect(log, expected_version)
-            return self._change(log, VersionKind.ROLLBACK, active[version], actor, reason)
+            yield log, active_batches(log)
 
     def _change(
         self,
         log: Sequence[Version],
         kind: VersionKind,
+        active: tuple[int, ...],
         wanted: tuple[int, ...],
         actor: str,
         reason: str,
     ) -> Version:
-        active = active_batches(log)[-1]
         parent, remaining = replay_base(log, wanted)
         state = self._overlays.at(parent).state
         artifact = None
