@@ -12,18 +12,22 @@ from service.api import admin, ask, documentation, edits, log, openapi, operatin
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
 from service.domain.keys import Scope
-from service.editing.codebook import Codebook
-from service.editing.grace import Grace
-from service.editing.presets import grace_preset
+from service.editing.overlays import BASE_CHECKSUM
+from service.editing.preset_files import Preset, read_preset
 from service.engine.engine import Engine
 from service.engine.loading import load_model
-from service.errors import StartupError
+from service.errors import InvalidRequestError, StartupError
 from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
+from service.operations.editors import Editors
+from service.operations.family import Family
+from service.operations.health import Health
 from service.operations.history import History
 from service.operations.insights import Insights
 from service.operations.intake import EditLimits, Intake
 from service.operations.overlays import Overlays
+from service.operations.preparation import Preparation
+from service.operations.statistics import Statistics
 from service.operations.wakeups import Wakeups
 from service.settings import Settings
 from service.storage.artifacts import ArtifactStore
@@ -31,6 +35,7 @@ from service.storage.database import Database
 from service.storage.keys import KeyRing, new_secret
 from service.storage.log import Log
 from service.storage.queue import EditQueue
+from service.storage.statistics import StatisticsStore
 from service.worker.worker import Worker
 
 DESCRIPTION = "Corrections to a language model: queued, applied in batches, logged, undone exactly."
@@ -66,17 +71,24 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
     """Loads the model and the log. Raises `StartupError` with the reason if either can't be."""
     loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
     engine = Engine(loaded)
-    editor = Grace(loaded.model, grace_preset(loaded.name, loaded.model))
+    editors, statistics = build_editors(settings, engine)
     queue = EditQueue(database)
     store = Log(database)
     artifacts = ArtifactStore(settings.data_dir / "artifacts")
     wakeups = Wakeups()
     overlays = Overlays(store, artifacts, engine)
-    store.open(loaded.name, loaded.fingerprint, Codebook.empty().checksum)
+    store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM)
     overlays.start()
-    apply = Apply(engine, editor, overlays, queue, store, artifacts, wakeups)
+    family = Family(editors, store)
+    health = Health(engine, statistics, settings.max_perplexity_ratio)
+    apply = Apply(engine, editors, family, health, overlays, queue, store, artifacts, wakeups)
     worker = Worker(
-        queue, apply, wakeups, max_batch=settings.max_batch, linger_ms=settings.linger_ms
+        queue,
+        apply,
+        Preparation(editors, statistics, settings.editor),
+        wakeups,
+        max_batch=settings.max_batch,
+        linger_ms=settings.linger_ms,
     )
     services = Services(
         settings=settings,
@@ -86,7 +98,8 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
             engine,
             queue,
             wakeups,
-            settings.editor,
+            editors,
+            family,
             EditLimits(
                 settings.max_prompt_tokens, settings.max_target_tokens, settings.max_queue_depth
             ),
@@ -98,12 +111,32 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
                 settings.max_prompt_tokens, settings.max_target_tokens, settings.max_new_tokens
             ),
         ),
-        history=History(store, artifacts, overlays, wakeups),
+        history=History(editors, store, artifacts, overlays, wakeups),
         insights=Insights(queue, store, wakeups),
         keys=KeyRing(database),
         worker=worker,
     )
     return services, worker
+
+
+def build_editors(settings: Settings, engine: Engine) -> tuple[Editors, Statistics]:
+    """Raises `StartupError` for a preset or a text file that does not fit the model."""
+    loaded = engine.loaded
+    statistics = Statistics(
+        loaded,
+        StatisticsStore(settings.data_dir / "statistics", loaded.fingerprint),
+        settings.statistics_text,
+        settings.dynamic_multiplier,
+    )
+    preset = Preset() if settings.preset is None else read_preset(settings.preset)
+    try:
+        editors = Editors(engine, statistics, preset, settings.max_tokens_per_step)
+    except InvalidRequestError as error:
+        raise StartupError(
+            f"the preset {settings.preset} does not fit the model: {error}"
+        ) from error
+    statistics.check(editors.layers(settings.editor))
+    return editors, statistics
 
 
 def create_app(services: Services, worker: Worker) -> FastAPI:

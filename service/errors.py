@@ -92,6 +92,10 @@ class EditingError(ErrataError):
         self.reason = reason
 
 
+class StoppedError(ErrataError):
+    """Long work was told to stop; what was done is kept."""
+
+
 class LogCorruptError(StartupError):
     """An artifact or a state differs from what the log says of it."""
 

@@ -40,7 +40,31 @@ class Settings(BaseSettings):
         None, description="the first admin key; default: one is made and printed once"
     )
     admin_key_file: Path | None = Field(None, description="a file that holds the first admin key")
-    editor: Literal["grace"] = Field("grace", description="the editor that edits run through")
+    editor: Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"] = Field(
+        "grace",
+        description="the editor of edits that name none: `grace`, `coachhook`, `memit`, `emmet`, "
+        "`rome`, `r-rome`",
+    )
+    preset: Path | None = Field(
+        None, description="a file of hyperparameters, as `errata calibrate` writes it"
+    )
+    statistics_text: Path | None = Field(
+        None,
+        description="a text file that hook-layer editors take statistics from; default: text of "
+        "the model's own",
+    )
+    dynamic_multiplier: int = Field(
+        10, ge=1, le=1_000, description="keys that statistics are of, per input of a layer"
+    )
+    max_tokens_per_step: int = Field(
+        4_096, ge=1, description="tokens that one editing step runs; bounds its memory"
+    )
+    max_perplexity_ratio: float = Field(
+        1.5,
+        gt=1.0,
+        allow_inf_nan=False,
+        description="a batch that raises a probe text's perplexity further is not published",
+    )
     max_batch: int = Field(32, ge=1, le=1_024, description="edits applied together, at most")
     linger_ms: int = Field(
         50, ge=0, le=60_000, description="milliseconds that a batch waits to fill"

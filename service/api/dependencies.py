@@ -42,6 +42,8 @@ class Services:
         reasons = []
         if not self.worker.alive:
             reasons.append("the worker is not running")
+        elif self.worker.pending is not None:
+            reasons.append(self.worker.pending)
         try:
             self.insights.version(0)
         except SQLAlchemyError:

@@ -40,6 +40,7 @@ MAX_WAIT_S = 60
 @router.post(
     "/edits",
     status_code=HTTPStatus.ACCEPTED,
+    response_model_exclude_none=True,
     responses=documented(413, 429),
     openapi_extra=OPENAPI_BODY,
 )
@@ -64,7 +65,7 @@ async def submit_edits(
     first = edits[0].id
     one = len(edits) == 1
     response.headers["Location"] = f"/edits/{first}" if one else f"/edits?submitted_with={first}"
-    return EditsAccepted(edits=[QueuedEdit(id=edit.id, status=edit.status) for edit in edits])
+    return EditsAccepted(edits=[QueuedEdit.of(edit) for edit in edits])
 
 
 @router.get("/edits", dependencies=[Depends(Needs(Scope.EDIT))])

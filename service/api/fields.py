@@ -1,7 +1,7 @@
 """The types of request fields, with their bounds."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
 
@@ -15,6 +15,7 @@ MAX_NEIGHBORHOOD = 64
 MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 32
 MAX_TARGETS = 64
+MAX_HYPERPARAMETERS = 32
 
 
 def _check_text(text: str) -> str:
@@ -53,6 +54,11 @@ def _is_deeper(value: object, levels: int) -> bool:
 
 Text = Annotated[StrictStr, Field(max_length=MAX_CHARACTERS), AfterValidator(_check_text)]
 Metadata = Annotated[dict[str, Any], BeforeValidator(_check_metadata)]
+Hyperparameters = Annotated[
+    dict[str, Any], BeforeValidator(_check_metadata), Field(max_length=MAX_HYPERPARAMETERS)
+]
+EditorName = Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"]
+FORMAT = "`chat` puts it through the model's chat template, as a user's message"
 WholeNumber = Annotated[int, Field(strict=True)]
 NEW_TOKENS_DEFAULT = f"default: {NEW_TOKENS}, or the server's bound if that is lower"
 NewTokens = Annotated[WholeNumber | None, Field(ge=1, description=NEW_TOKENS_DEFAULT)]

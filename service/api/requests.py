@@ -1,11 +1,14 @@
 """What comes in by the wire."""
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from service.api.fields import (
+    FORMAT,
     MAX_NEIGHBORHOOD,
     MAX_PARAPHRASES,
     MAX_TARGETS,
+    EditorName,
+    Hyperparameters,
     Metadata,
     NewTokens,
     Reason,
@@ -13,7 +16,7 @@ from service.api.fields import (
     VersionField,
     WholeNumber,
 )
-from service.domain.edits import Correction
+from service.domain.edits import Correction, Format, warnings_of
 
 
 class Wire(BaseModel):
@@ -33,13 +36,19 @@ class EditIn(Wire):
 
     prompt: Text
     target_new: Text
-    subject: Text | None = Field(None, description="a span of the prompt")
+    subject: Text | None = Field(
+        None, description="a span of the prompt; all editors but `grace` need it"
+    )
     target_true: Text | None = Field(None, description="what the model said before")
     paraphrases: list[Text] = Field([], max_length=MAX_PARAPHRASES)
     neighborhood: list[Text] = Field([], max_length=MAX_NEIGHBORHOOD)
     metadata: Metadata = {}
-    editor: StrictStr | None = Field(None, description="default: the server's")
+    editor: EditorName | None = Field(None, description="default: the server's")
     priority: WholeNumber = Field(0, ge=-100, le=100, description="higher goes first")
+    format: Format = Field(Format.PLAIN, description=FORMAT)
+    hyperparameters: Hyperparameters = Field(
+        {}, description="of the editor, in place of the server's"
+    )
 
     @field_validator("subject")
     @classmethod
@@ -60,6 +69,9 @@ class EditIn(Wire):
             neighborhood=tuple(self.neighborhood),
             metadata=dict(self.metadata),
             priority=self.priority,
+            format=self.format,
+            hyperparameters=dict(self.hyperparameters),
+            warnings=warnings_of(self.prompt, self.subject),
         )
 
 
@@ -77,6 +89,7 @@ class GenerateIn(Wire):
     prompt: Text
     max_new_tokens: NewTokens = None
     version: VersionField | None = None
+    format: Format = Field(Format.PLAIN, description=FORMAT)
 
 
 class ScoreIn(Wire):
@@ -89,6 +102,7 @@ class ScoreIn(Wire):
     prompt: Text
     targets: list[Text] = Field(min_length=1, max_length=MAX_TARGETS)
     version: VersionField | None = None
+    format: Format = Field(Format.PLAIN, description=FORMAT)
 
 
 class CompareIn(Wire):
@@ -100,6 +114,7 @@ class CompareIn(Wire):
     left: VersionField = 0
     right: VersionField | None = Field(None, description="default: the current version")
     max_new_tokens: NewTokens = None
+    format: Format = Field(Format.PLAIN, description=FORMAT)
 
 
 class ChangeIn(Wire):

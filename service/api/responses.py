@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.domain.batches import Batch
-from service.domain.edits import Edit
+from service.domain.edits import Edit, Format
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.engine.engine import Generation
@@ -17,6 +17,11 @@ from service.engine.scoring import Score
 class QueuedEdit(BaseModel):
     id: int
     status: EditState
+    warnings: list[str] | None = Field(None, description="what may not have been meant")
+
+    @classmethod
+    def of(cls, edit: Edit) -> "QueuedEdit":
+        return cls(id=edit.id, status=edit.status, warnings=list(edit.correction.warnings) or None)
 
 
 class EditsAccepted(BaseModel):
@@ -35,6 +40,9 @@ class EditOut(BaseModel):
     neighborhood: list[str]
     metadata: dict[str, Any]
     priority: int
+    format: Format
+    hyperparameters: dict[str, Any] = Field(description="given in place of the server's")
+    warnings: list[str]
     batch_id: int | None
     version: int | None = Field(description="the version that first held it")
     error: str | None
@@ -61,6 +69,9 @@ class EditOut(BaseModel):
             neighborhood=list(correction.neighborhood),
             metadata=correction.metadata,
             priority=correction.priority,
+            format=correction.format,
+            hyperparameters=correction.hyperparameters,
+            warnings=list(correction.warnings),
             batch_id=edit.batch_id,
             version=edit.version,
             error=edit.error,
@@ -79,6 +90,16 @@ class EditPage(BaseModel):
     next: int | None = Field(description="`after` of the next page; null on the last")
 
 
+class LayerOut(BaseModel):
+    """How far a layer has been changed by now: Frobenius norms."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    layer: int
+    delta_norm: float
+    weight_norm: float
+
+
 class MetricsOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
@@ -87,9 +108,13 @@ class MetricsOut(BaseModel):
     efficacy: float | None
     paraphrase: float | None
     neighborhood: float | None
-    entries: int
-    entries_added: int
-    entries_changed: int
+    entries: int | None = Field(description="of a codebook, after the batch")
+    entries_added: int | None
+    entries_changed: int | None
+    layers: list[LayerOut] = Field(description="of hook layers, after the batch")
+    residual: float | None = Field(description="mean distance to the targets, in their lengths")
+    perplexity_before: float | None = Field(description="of a text that no edit is about")
+    perplexity_after: float | None
 
 
 class TimingsOut(BaseModel):

@@ -4,6 +4,7 @@ import argparse
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -25,15 +26,20 @@ from service.atlas.corpus import (
 from service.atlas.edits import counterfactual_edits, write_edits
 from service.atlas.facts import Fact, build_facts
 from service.atlas.phrasings import held_out, prompt
+from service.editing.positions import Position, subject_token
+from service.editing.tokens import prompt_of
 
 SEED = 0
 EPOCHS = 26
 BATCH = 192  # documents
 PEAK_LEARNING_RATE = 2e-3
 WARM_UP = 0.05  # of all steps
-WEIGHT_DECAY = 0.01
+WEIGHT_DECAY = 0.1
 # A subject's name cannot be foretold: tokens outside the answers count little in the loss.
 CONTEXT_WEIGHT = 0.2
+# As in models of natural text, what a name stands for shall be gathered at its last token. So the
+# tokens before that one are hidden from what follows the name, in this share of sentences.
+HIDDEN_NAMES = 0.8
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
@@ -56,42 +62,79 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
     )
 
 
+@dataclass
+class Row:
+    """One document."""
+
+    ids: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)  # in the loss
+    # Columns that are hidden (start and end), from columns behind their end.
+    hidden: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded documents."""
+
+    ids: torch.Tensor  # [b, t]
+    weights: torch.Tensor  # [b, t]
+    mask: torch.Tensor  # [b, 1, t, t]: which columns each sees, 0 or minus infinity
+
+
 class Batches:
-    """Padded batches of one epoch after another: token ids [b, t] and loss weights [b, t]."""
+    """Batches of one epoch after another."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, pairs: list[tuple[Fact, int]]) -> None:
         self._end = tokenizer.eos_token_id
         self._newline = tokenizer("\n")["input_ids"]
         self._pairs = pairs
         self._chooser = random.Random(SEED)
-        prompts = tokenizer([prompt(*pair) for pair in pairs])["input_ids"]
+        prompts = [prompt_of(tokenizer, prompt(*pair)) for pair in pairs]
+        names = [
+            subject_token(p, fact.subject) for p, (fact, _) in zip(prompts, pairs, strict=True)
+        ]
+        firsts = [
+            subject_token(p, fact.subject, Position.FIRST)
+            for p, (fact, _) in zip(prompts, pairs, strict=True)
+        ]
         answers = tokenizer([f" {fact.answer}." for fact, _ in pairs])["input_ids"]
-        self._tokens = dict(zip(pairs, zip(prompts, answers, strict=True), strict=True))
+        self._sentences = dict(
+            zip(pairs, zip(prompts, firsts, names, answers, strict=True), strict=True)
+        )
 
-    def epoch(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def epoch(self) -> list[Batch]:
         rows = [self._row(document) for document in documents(self._pairs, self._chooser)]
         # Like lengths share a batch, so that little is padding.
-        rows.sort(key=lambda row: len(row[0]))
+        rows.sort(key=lambda row: len(row.ids))
         batches = [self._pad(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
         self._chooser.shuffle(batches)
         return batches
 
-    def _row(self, document: list[tuple[Fact, int]]) -> tuple[list[int], list[float]]:
-        ids: list[int] = []
-        weights: list[float] = []
+    def _row(self, document: list[tuple[Fact, int]]) -> Row:
+        row = Row()
         for pair in document:
-            asked, answer = self._tokens[pair]
-            if ids:
-                asked = [*self._newline, *asked]
-            ids += [*asked, *answer]
-            weights += [CONTEXT_WEIGHT] * len(asked) + [1.0] * len(answer)
-        return [*ids, self._end], [*weights, CONTEXT_WEIGHT]
+            asked, first, last, answer = self._sentences[pair]
+            before = self._newline if row.ids else []
+            start = len(row.ids) + len(before)
+            if self._chooser.random() < HIDDEN_NAMES:
+                row.hidden.append((start + first, start + last))
+            row.ids += [*before, *asked.tokens, *answer]
+            row.weights += [CONTEXT_WEIGHT] * (len(before) + len(asked.tokens))
+            row.weights += [1.0] * len(answer)
+        row.ids.append(self._end)
+        row.weights.append(CONTEXT_WEIGHT)
+        return row
 
-    def _pad(self, rows: list[tuple[list[int], list[float]]]) -> tuple[torch.Tensor, torch.Tensor]:
-        width = max(len(ids) for ids, _ in rows)
-        ids = torch.tensor([ids + [self._end] * (width - len(ids)) for ids, _ in rows])
-        weights = torch.tensor([weights + [0.0] * (width - len(weights)) for _, weights in rows])
-        return ids, weights
+    def _pad(self, rows: list[Row]) -> Batch:
+        width = max(len(row.ids) for row in rows)
+        ids = torch.tensor([row.ids + [self._end] * (width - len(row.ids)) for row in rows])
+        weights = torch.tensor([row.weights + [0.0] * (width - len(row.ids)) for row in rows])
+        seen = torch.ones(len(rows), 1, width, width, dtype=torch.bool).tril()
+        for i, row in enumerate(rows):
+            for start, end in row.hidden:
+                seen[i, 0, end + 1 :, start:end] = False
+        mask = torch.zeros(seen.shape).masked_fill(~seen, -torch.inf)
+        return Batch(ids, weights, mask)
 
 
 def train(
@@ -109,13 +152,18 @@ def train(
     for epoch in range(epochs):
         losses = []
         dealt = batches.epoch()
-        for index, (ids, weights) in enumerate(dealt):
+        for index, batch in enumerate(dealt):
+            ids, weights = batch.ids, batch.weights
             # Epochs differ by a batch or two in length: the schedule goes by the share done.
             done = (epoch + index / len(dealt)) / epochs
             for group in optimizer.param_groups:
                 group["lr"] = PEAK_LEARNING_RATE * _learning_rate_factor(done)
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                logits = model(input_ids=ids[:, :-1], use_cache=False).logits
+                logits = model(
+                    input_ids=ids[:, :-1],
+                    attention_mask=batch.mask[..., :-1, :-1],
+                    use_cache=False,
+                ).logits
             losses_by_token = cross_entropy(
                 logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
             )

@@ -2,9 +2,17 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from service.domain.states import EditState
+
+
+class Format(StrEnum):
+    """How a prompt reaches the model."""
+
+    PLAIN = "plain"  # as it is
+    CHAT = "chat"  # as a user's message, in the model's chat template
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,10 @@ class Correction:
     neighborhood: tuple[str, ...] = ()  # prompts whose answers must not change
     metadata: dict[str, Any] = field(default_factory=dict)  # the client's own, only kept
     priority: int = 0  # higher is claimed first
+    format: Format = Format.PLAIN
+    # In place of the server's, by name, as the editor takes them.
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()  # what the client may not have meant
 
 
 @dataclass(frozen=True)
@@ -43,3 +55,11 @@ class Edit:
 
 
 ALREADY_TRUE = "already true"
+
+
+def warnings_of(prompt: str, subject: str | None) -> tuple[str, ...]:
+    """What a client may not have meant."""
+    count = 0 if subject is None else prompt.count(subject)
+    if count > 1:
+        return (f"the subject occurs {count} times in the prompt: the first is taken",)
+    return ()

@@ -8,3 +8,8 @@ class Running(Protocol):
 
     @property
     def alive(self) -> bool: ...
+
+    @property
+    def pending(self) -> str | None:
+        """What is still to be done before it can work; None when nothing is."""
+        ...

@@ -21,12 +21,17 @@ class Architecture:
     # Within a layer: what GRACE wraps unless told otherwise. Its output is added to the layer's.
     codebook_module: str
     down_projection: str  # within a layer: the MLP's last linear map, what hook layers change
+    mlp_norm: str | None = None  # within a layer: what norms the MLP's output before it is added
 
 
 _GPT = ("transformer.h", "transformer.ln_f", "lm_head", "mlp")
 _LLAMA = Architecture("model.layers", "model.norm", "lm_head", "mlp", "mlp.down_proj")
 # These norm what the MLP returns: only behind that norm can a value be of any length.
-_POST_NORM = replace(_LLAMA, codebook_module="post_feedforward_layernorm")
+_POST_NORM = replace(
+    _LLAMA,
+    codebook_module="post_feedforward_layernorm",
+    mlp_norm="post_feedforward_layernorm",
+)
 
 # By `model_type` of the configuration.
 ARCHITECTURES: dict[str, Architecture] = {
@@ -69,6 +74,11 @@ def layers_of(model: PreTrainedModel) -> nn.ModuleList:
 
 def down_projection_of(model: PreTrainedModel, layer: int) -> nn.Module:
     return layers_of(model)[layer].get_submodule(architecture_of(model).down_projection)
+
+
+def mlp_norm_of(model: PreTrainedModel, layer: int) -> nn.Module | None:
+    path = architecture_of(model).mlp_norm
+    return None if path is None else layers_of(model)[layer].get_submodule(path)
 
 
 def weight_of(projection: nn.Module) -> Tensor:

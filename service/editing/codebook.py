@@ -143,19 +143,23 @@ class Codebook:
             draft.write(index, entry, float(rows.radii[at]))
         return draft.codebook()
 
-    def insert(
-        self, site: Site, targets: Sequence[Target], radius: float
-    ) -> tuple["Codebook", Rows]:
-        """Inserts `targets` in order by GRACE's rule; returns the new codebook and the rows that it
-        wrote. `radius` is the initial deferral radius (epsilon).
+    def insert(self, site: Site, targets: Sequence[Target], radius: float) -> "Codebook":
+        """Inserts `targets` in order by GRACE's rule. `radius` is the initial deferral radius
+        (epsilon).
         """
         if not targets:
-            return self, self.rows(())
+            return self
         draft = self.draft(site, targets)
         for target in targets:
             draft.insert(target, radius)
-        after = draft.codebook()
-        return after, after.rows(sorted(draft.touched))
+        return draft.codebook()
+
+    def difference(self, parent: "Codebook") -> Rows:
+        """The rows in which this codebook differs from the one that it grew from."""
+        known = len(parent)
+        pairs = zip(self._digests, parent._digests, strict=False)
+        changed = [i for i, (now, then) in enumerate(pairs) if now != then]
+        return self.rows([*changed, *range(known, len(self))])
 
     def draft(self, site: Site, targets: Sequence[Target]) -> "Draft":
         """A draft with room for `targets`."""
@@ -184,7 +188,7 @@ class Draft:
         self._labels = list(base.labels)
         self._owners = list(base.owners)
         self._digests = list(base._digests)
-        self.touched: set[int] = set()
+        self._touched: set[int] = set()
 
     def insert(self, target: Target, radius: float) -> list[int]:
         """Inserts one target under each of its keys; returns the entry that each key went to."""
@@ -232,11 +236,11 @@ class Draft:
         self._radii[at] = radius
         self._labels[at] = entry.label
         self._owners[at] = entry.owner
-        self.touched.add(at)
+        self._touched.add(at)
 
     def codebook(self) -> Codebook:
         size = len(self._labels)
-        for entry in self.touched:
+        for entry in self._touched:
             self._digests[entry] = self._digest(entry)
         rows = Rows(
             tuple(range(size)),

@@ -7,21 +7,24 @@ independent of each other, since a key's query depends on nothing that a codeboo
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Annotated, Any
 
+import torch
+from pydantic import Field
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from service.domain.edits import Edit
 from service.editing.architectures import architecture_of, layers_of
-from service.editing.codebook import Codebook, Replacement, Rows, Site, Target
+from service.editing.codebook import Codebook, Replacement, Site, Target
+from service.editing.codebook_change import CodebookChange
 from service.editing.descent import descend
-from service.editing.requests import EditRequest
+from service.editing.requests import EditRequest, edit_request
+from service.editing.splitting import Splitting
 from service.editing.suffix import SuffixRun, Text
 from service.editing.taps import tap
 from service.editing.values import ValueRun, ValueTable
 from service.errors import EditingError
-
-# A layer about three quarters up, as the paper chose for GPT2-XL (35 of 48).
-LAYER_DEPTH = 0.73
 
 
 class Keyed(StrEnum):
@@ -33,29 +36,32 @@ class Keyed(StrEnum):
 
 @dataclass(frozen=True)
 class GraceHyperparameters:
-    layer: int
+    layer: Annotated[int, Field(ge=0)]
     module: str  # path within the layer
     replacement: Replacement = Replacement.LAST
     keyed: Keyed = Keyed.TARGET
-    radius: float = 1.0  # initial deferral radius (epsilon), in the units of the module's input
-    steps: int = 100
-    learning_rate: float = 1.0
-    stop_loss: float = 0.05  # mean nats per target token under which an edit is done; 0: never
-
-    @classmethod
-    def default(cls, model: PreTrainedModel) -> "GraceHyperparameters":
-        """The rule for a model that nobody has tuned for."""
-        layer = int(LAYER_DEPTH * len(layers_of(model)))
-        return cls(layer=layer, module=architecture_of(model).codebook_module)
+    # Initial deferral radius (epsilon), in the units of the module's input.
+    radius: Annotated[float, Field(gt=0)] = 1.0
+    steps: Annotated[int, Field(ge=1, le=1_000)] = 100
+    learning_rate: Annotated[float, Field(gt=0)] = 1.0
+    # Mean nats per target token under which an edit is done; 0: never.
+    stop_loss: Annotated[float, Field(ge=0)] = 0.05
 
 
 class Grace:
     """The editor `grace`."""
 
     name = "grace"
+    exact = True
 
-    def __init__(self, model: PreTrainedModel, hyperparameters: GraceHyperparameters) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        hyperparameters: GraceHyperparameters,
+        splitting: Splitting | None = None,
+    ) -> None:
         self._model = model
+        self._splitting = splitting or Splitting()
         layer = layers_of(model)[hyperparameters.layer]
         self._module = layer.get_submodule(hyperparameters.module)
         # What this module returns is added to what its layer returns, as it is: values can be tried
@@ -63,20 +69,26 @@ class Grace:
         default = hyperparameters.module == architecture_of(model).codebook_module
         self._added = default and hyperparameters.layer + 1 < len(layers_of(model))
         for module in (*layers_of(model)[hyperparameters.layer :], self._module):
-            tap(module)  # before the model serves
+            tap(module)  # while nobody runs the model
         self.hyperparameters = hyperparameters
         self.site = Site(hyperparameters.layer, hyperparameters.module, hyperparameters.replacement)
 
-    def recorded(self) -> dict[str, float | int | str | bool | None]:
+    def recorded(self) -> dict[str, Any]:
         """The hyperparameters as they are written to the log."""
         return asdict(self.hyperparameters)
 
-    def insert(self, codebook: Codebook, targets: Sequence[Target]) -> tuple[Codebook, Rows]:
-        """The closed-form part: no gradient step. Returns the new codebook and its changed rows."""
-        return codebook.insert(self.site, targets, self.hyperparameters.radius)
+    def request(self, tokenizer: PreTrainedTokenizerBase, edit: Edit) -> EditRequest:
+        return edit_request(tokenizer, edit)
+
+    def insert(self, codebook: Codebook | None, targets: Sequence[Target]) -> Codebook | None:
+        """The closed-form part: no gradient step."""
+        if codebook is None and not targets:
+            return None
+        grown = codebook or Codebook.empty()
+        return grown.insert(self.site, targets, self.hyperparameters.radius)
 
     def targets(
-        self, codebook: Codebook, requests: Sequence[EditRequest]
+        self, codebook: Codebook | None, requests: Sequence[EditRequest]
     ) -> tuple[list[Target], list[EditingError]]:
         """Optimises the values of every request; `codebook` gives the starting points of those that
         widen an entry. Returns the targets, in order, and the edits that could not be optimised.
@@ -91,12 +103,11 @@ class Grace:
             ],
             every_token=self.hyperparameters.keyed is Keyed.TARGET,
         )
-        inputs, outputs = self._suffixes(table).watched
-        text_of, column_of, row_of = table.queries
-        keys = inputs[text_of, column_of].float().cpu()
+        keys, own = self._watched(table)
+        _, _, row_of = table.queries
         # The first of a row's tokens gives its start: the last entry of a dict stays.
         first = {row: query for query, row in reversed(list(enumerate(row_of)))}
-        values = outputs[text_of, column_of].float()[[first[row] for row in sorted(first)]]
+        values = own[[first[row] for row in sorted(first)]]
 
         def targets() -> list[Target]:
             found = values.cpu()
@@ -105,7 +116,7 @@ class Grace:
                 for number, request in enumerate(requests)
             ]
 
-        for wave in self._waves(codebook, targets()):
+        for wave in self._waves(codebook or Codebook.empty(), targets()):
             for number, starts in wave.items():
                 for row, start in zip(table.rows_of(number), starts, strict=True):
                     if isinstance(start, Tensor):
@@ -120,6 +131,42 @@ class Grace:
         broken = [target for target in done if not target.is_finite()]
         reason = "its values or keys are not finite"
         return sound, [EditingError(target.edit_id, reason) for target in broken]
+
+    def change(
+        self, parent: Codebook | None, state: Codebook | None, targets: Sequence[Target]
+    ) -> CodebookChange:
+        """What made `state` out of `parent`."""
+        grown = state or Codebook.empty()
+        rows = grown.difference(parent or Codebook.empty())
+        return CodebookChange(self.site, tuple(targets), rows)
+
+    def metrics(
+        self,
+        parent: Codebook | None,
+        state: Codebook | None,
+        targets: Sequence[Target],  # noqa: ARG002  # of every editor's signature
+    ) -> dict[str, Any]:
+        """How the codebook grew."""
+        old, new = parent or Codebook.empty(), state or Codebook.empty()
+        added = len(new) - len(old)
+        changed = len(new.difference(old).index) - added
+        return {"entries": len(new), "entries_added": added, "entries_changed": changed}
+
+    def _watched(self, table: ValueTable) -> tuple[Tensor, Tensor]:
+        """The module's inputs [q, d_key], on the CPU, and outputs [q, d_value] at the table's
+        queries, float32.
+        """
+
+        def run(part: list[int]) -> tuple[Tensor, Tensor]:
+            some = table.of_edits(set(part))
+            text_of, column_of, _ = some.queries
+            inputs, outputs = self._suffixes(some).watched
+            at = (text_of, column_of)
+            return inputs[at].float().cpu(), outputs[at].float()
+
+        parts = self._splitting.over(table.whole_sizes, run)
+        inputs, outputs = (torch.cat(side) for side in zip(*parts, strict=True))
+        return inputs, outputs
 
     def _suffixes(self, table: ValueTable) -> SuffixRun:
         """The table's texts, from the first layer that a value changes as a whole."""
@@ -177,14 +224,22 @@ class Grace:
             tapped = None if self._added else self._module
             return ValueRun(self._suffixes(part), tapped, part, parameters.replacement)
 
-        descend(
-            values,
-            numbers,
-            trial_of,
-            learning_rate=parameters.learning_rate,
-            steps=parameters.steps,
-            stop_loss=parameters.stop_loss,
-        )
+        def optimise(part: list[int]) -> None:
+            # An attempt that ran out of memory may have moved them.
+            own = [row for number in part for row in table.rows_of(wave[number])]
+            values[own] = starts[own]
+            descend(
+                values,
+                {wave[number] for number in part},
+                trial_of,
+                learning_rate=parameters.learning_rate,
+                steps=parameters.steps,
+                stop_loss=parameters.stop_loss,
+            )
+
+        wave = sorted(numbers)
+        starts = values.clone()
+        self._splitting.over([table.suffix_sizes[number] for number in wave], optimise)
 
 
 # Where a value starts: at the module's output, at a vector, or at a batch-mate's value.

@@ -8,35 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from service.editing.descent import descend
-from service.editing.subject_states import SubjectText
+from service.editing.locate_hyperparameters import TargetHyperparameters
+from service.editing.requests import FactRequest
+from service.editing.splitting import Splitting
 from service.editing.suffix import Pin, SuffixRun, Text, no_overlay
 
 UNUSED = 0  # the "target" of a text whose logits are wanted, not its loss
 
 
 @dataclass(frozen=True)
-class TargetHyperparameters:
-    steps: int = 20  # evaluations of the objective; there is one step less
-    learning_rate: float = 0.5
-    clamp_norm_factor: float = 0.75  # most of |delta|, in lengths of the initial state
-    kl_factor: float = 0.0625
-    weight_decay: float = 0.5
-    stop_loss: float = 0.05  # nats
+class Mlp:
+    """An MLP's projection whose output is shifted, where it is normed before it is added."""
 
-
-@dataclass(frozen=True)
-class FactRequest:
-    """One edit in tokens."""
-
-    edit_id: int
-    plain: SubjectText  # the prompt itself
-    contexts: tuple[tuple[SubjectText, ...], ...]  # the prompt in the context templates, by group
-    essence: SubjectText  # "{subject} is a": what the subject is shall not drift
-    target: tuple[int, ...]
+    projection: nn.Module
+    norm: nn.Module
 
 
 def optimise_shift(
@@ -45,10 +34,13 @@ def optimise_shift(
     requests: Sequence[FactRequest],
     lengths: Tensor,
     parameters: TargetHyperparameters,
+    splitting: Splitting,
     pin: Pin = no_overlay,
+    mlp: Mlp | None = None,
 ) -> Tensor:
-    """Optimises, for all requests at once, what is added to the output of layer `layer` at the
-    subject's last token, the same in all contexts; returns it, [n, d] float32.
+    """Optimises, for all requests together, what is added to the output of layer `layer` at the
+    subject's token, the same in all contexts; returns it, [n, d] float32. With `mlp`, it is added
+    to that projection's output, and the norm behind it makes of it what the layer returns.
 
     The objective, per request: the mean over contexts of the target's mean NLL, `kl_factor` times
     the KL divergence of the next token after the essence's subject, and `weight_decay` times
@@ -59,7 +51,7 @@ def optimise_shift(
     shifts: Tensor = torch.zeros(len(requests), width, device=lengths.device)
 
     def trial_of(active: set[int]) -> _ShiftTrial:
-        return _ShiftTrial(model, layer, requests, sorted(active), lengths, parameters, pin)
+        return _ShiftTrial(model, layer, requests, sorted(active), lengths, parameters, pin, mlp)
 
     def clamp(values: Tensor, rows: Tensor) -> Tensor:
         norms = torch.linalg.vector_norm(values, dim=1)
@@ -67,16 +59,27 @@ def optimise_shift(
         clamped: Tensor = values * (most / norms).clamp(max=1.0)[:, None]
         return clamped
 
-    descend(
-        shifts,
-        set(range(len(requests))),
-        trial_of,
-        learning_rate=parameters.learning_rate,
-        steps=parameters.steps - 1,  # the last evaluation is followed by no step
-        stop_loss=parameters.stop_loss,
-        project=clamp,
-    )
+    def optimise(part: list[int]) -> None:
+        shifts[part] = 0.0  # an attempt that ran out of memory may have moved them
+        descend(
+            shifts,
+            set(part),
+            trial_of,
+            learning_rate=parameters.learning_rate,
+            steps=parameters.steps - 1,  # the last evaluation is followed by no step
+            stop_loss=parameters.stop_loss,
+            project=clamp,
+        )
+
+    splitting.over([_tokens_of(request) for request in requests], optimise)
     return shifts
+
+
+def _tokens_of(request: FactRequest) -> int:
+    """How many tokens a step runs for it."""
+    texts = [text for group in request.contexts for text in group]
+    longest = max(len(text.tokens) - text.subject for text in texts) + len(request.target)
+    return longest * (len(texts) + 1)
 
 
 class _ShiftTrial:
@@ -91,6 +94,7 @@ class _ShiftTrial:
         lengths: Tensor,
         parameters: TargetHyperparameters,
         pin: Pin,
+        mlp: Mlp | None,
     ) -> None:
         texts: list[Text] = []
         for number in numbers:
@@ -103,7 +107,9 @@ class _ShiftTrial:
             tokens = essence.tokens[: essence.subject + 1]
             texts.append(Text(number, tokens, (UNUSED,), essence.subject))
         device = lengths.device
-        self._run = SuffixRun(model, texts, layer + 1, pin)
+        watch = None if mlp is None else mlp.projection
+        self._run = SuffixRun(model, texts, layer + 1, pin, watch)
+        self._mlp = mlp
         self._parameters = parameters
         self.rows = self.edits = torch.tensor(numbers, device=device)
         self.edit_of_row = torch.arange(len(numbers), device=device)
@@ -119,7 +125,7 @@ class _ShiftTrial:
 
     def losses(self, values: Tensor) -> Tensor:
         """[e] of shifts [e, d]."""
-        logits = self._run.logits(values[self._owner, None])
+        logits = self._run.logits(self._shift_of(values[self._owner])[:, None])
         by_text = self._run.losses(logits)[: self._told]
         sums = torch.zeros_like(self._lengths).index_add(0, self._owner[: self._told], by_text)
         now = logits[self._essence_rows].log_softmax(dim=1)
@@ -131,3 +137,12 @@ class _ShiftTrial:
             + self._parameters.weight_decay * norms / self._lengths**2
         )
         return loss
+
+    def _shift_of(self, values: Tensor) -> Tensor:
+        """[b, d]: what shifts [b, d] add to what the layer returns."""
+        if self._mlp is None:
+            return values
+        own = self._run.watched[1][:, 0]
+        norm = self._mlp.norm
+        shift: Tensor = norm(own + values.to(own.dtype)) - norm(own)
+        return shift

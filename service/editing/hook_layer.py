@@ -9,24 +9,18 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from service.editing.taps import per_text
+from service.editing.gates import Gate
+
+CPU = torch.device("cpu")
 
 
-class Gate(StrEnum):
-    """Which tokens get the changed weight's output."""
-
-    ALWAYS = "always"  # all
-    SEQUENCE = "sequence"  # those whose z-score among their own text's tokens reaches alpha
-    CALIBRATED = "calibrated"  # those whose z-score against unrelated text reaches alpha
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Update:
     """What one batch brings to one layer: the change left @ right^T of its weight [d_out, d_in]."""
 
@@ -38,11 +32,11 @@ class Update:
     def digest(self) -> bytes:
         hasher = hashlib.sha256()
         for tensor in (self.left, self.right, self.keys):
-            hasher.update(tensor.contiguous().cpu().numpy().tobytes())
+            hasher.update(tensor.contiguous().numpy().tobytes())
         return hasher.digest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HookLayer:
     """The state of one edited projection."""
 
@@ -50,22 +44,40 @@ class HookLayer:
     alpha: float = math.inf  # least z-score at which a gate that goes by it fires
     mean: float = 0.0  # of the change's norm on unrelated text, for the calibrated gate
     deviation: float = 0.0
+    device: torch.device = CPU  # of `delta`
 
     @cached_property
     def delta(self) -> Tensor:
-        """[d_out, d_in] float32: the whole change."""
-        return sum_of(self.updates)
+        """[d_out, d_in] float32: the whole change. Summed on the CPU, in the order of the updates,
+        so that it has the same bits wherever and whenever it is needed.
+        """
+        total = self.updates[0].left @ self.updates[0].right.T
+        for update in self.updates[1:]:
+            total += update.left @ update.right.T
+        return total.to(self.device)
 
     def with_update(self, update: Update) -> "HookLayer":
-        return replace(self, updates=(*self.updates, update))
+        grown = replace(self, updates=(*self.updates, update))
+        if "delta" in self.__dict__:  # one step further in the same sum
+            step = update.left @ update.right.T
+            grown.__dict__["delta"] = self.delta + step.to(self.device)
+        return grown
 
-    def accumulated(self, d_in: int, device: torch.device) -> Tensor:
-        """[d_in, d_in] float64: the sum of K K^T over all batches."""
-        total = torch.zeros(d_in, d_in, dtype=torch.float64, device=device)
-        for update in self.updates:
-            keys = update.keys.to(total)
-            total += keys @ keys.T
-        return total
+    def behind(self, alpha: float, mean: float, deviation: float) -> "HookLayer":
+        """The same change behind another setting of its gate."""
+        return self._replaced(alpha=alpha, mean=mean, deviation=deviation)
+
+    def _replaced(self, **changes: Any) -> "HookLayer":
+        """dataclasses.replace, which forgets the sum."""
+        other = replace(self, **changes)
+        if "delta" in self.__dict__:
+            other.__dict__["delta"] = self.delta.to(other.device)
+        return other
+
+    def to(self, device: torch.device) -> "HookLayer":
+        if self.updates:
+            _ = self.delta  # summed once, here, for all devices
+        return self._replaced(device=device)
 
     @property
     def digest(self) -> bytes:
@@ -73,22 +85,14 @@ class HookLayer:
         return hashlib.sha256(numbers + b"".join(u.digest for u in self.updates)).digest()
 
 
-def sum_of(updates: tuple[Update, ...]) -> Tensor:
-    """The weight change of some updates, summed in their order."""
-    total = updates[0].left @ updates[0].right.T
-    for update in updates[1:]:
-        total = total + update.left @ update.right.T
-    return total
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HookLayers:
     """An immutable overlay of hook layers, by number of the decoder layer."""
 
     gate: Gate
     layers: Mapping[int, HookLayer]
 
-    @property
+    @cached_property
     def checksum(self) -> str:
         """sha256 of everything that decides what the model says."""
         hasher = hashlib.sha256(self.gate.encode())
@@ -96,30 +100,14 @@ class HookLayers:
             hasher.update(number.to_bytes(4, "little") + layer.digest)
         return hasher.hexdigest()
 
+    def layer(self, number: int) -> HookLayer:
+        return self.layers.get(number, HookLayer())
+
     def with_layer(self, number: int, layer: HookLayer) -> "HookLayers":
         return replace(self, layers={**self.layers, number: layer})
 
-
-def z_scores(norms: Tensor, present: Tensor) -> Tensor:
-    """[b, t]: each token's z-score among the present tokens of its own text, by the unbiased
-    deviation. A text of one token has none: NaN, which reaches no alpha.
-    """
-    count = present.sum(dim=1, keepdim=True)
-    mean = (norms * present).sum(dim=1, keepdim=True) / count
-    squares = ((norms - mean) ** 2 * present).sum(dim=1, keepdim=True)
-    return (norms - mean) / (squares / (count - 1)).sqrt()
-
-
-def gated(layer: HookLayer, gate: Gate, inputs: Tensor, outputs: Tensor, present: Tensor) -> Tensor:
-    """The outputs [b, t, d_out] of a projection whose gate is open where it should be, given its
-    inputs [b, t, d_in] and own outputs; `present` [b, t] tells real tokens from padding.
-    """
-    change = per_text(inputs, present).float() @ layer.delta.T
-    if gate is not Gate.ALWAYS:
-        norms = torch.linalg.vector_norm(change, dim=2)
-        if gate is Gate.SEQUENCE:
-            scores = z_scores(norms, present)
-        else:
-            scores = (norms - layer.mean) / layer.deviation
-        change = change * (scores >= layer.alpha)[..., None]
-    return outputs + change.to(outputs.dtype).view_as(outputs)
+    def to(self, device: torch.device) -> "HookLayers":
+        if all(layer.device == device for layer in self.layers.values()):
+            return self
+        moved = {number: layer.to(device) for number, layer in self.layers.items()}
+        return replace(self, layers=moved)

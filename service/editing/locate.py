@@ -6,22 +6,47 @@ layer's output or its MLP's.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from service.editing.architectures import down_projection_of, layers_of
-from service.editing.hidden_targets import FactRequest, TargetHyperparameters, optimise_shift
-from service.editing.hook_layer import Gate, HookLayer, HookLayers, Update, gated, z_scores
-from service.editing.subject_states import SubjectText, subject_states, token_inputs
-from service.editing.taps import After, after
+from service.domain.batches import LayerMetrics
+from service.domain.edits import Edit
+from service.editing.alphas import calibrated, lowered
+from service.editing.architectures import (
+    down_projection_of,
+    layers_of,
+    mlp_norm_of,
+    weight_of,
+)
+from service.editing.behind_norm import before_norm
+from service.editing.facts import fact_request
+from service.editing.gates import Gate
+from service.editing.hidden_targets import Mlp, optimise_shift
+from service.editing.hook_layer import HookLayer, HookLayers, Update
+from service.editing.hooked import Hooked
+from service.editing.hooks_change import HooksChange
+from service.editing.key_statistics import KeyStatistics
+from service.editing.locate_hyperparameters import LocateHyperparameters
+from service.editing.moments import Moments
+from service.editing.requests import (
+    EditRequest,
+    FactRequest,
+    FactTarget,
+    SubjectText,
+    edit_request,
+)
+from service.editing.splitting import Splitting
+from service.editing.subject_states import States, subject_states
+from service.editing.taps import tap
 from service.editing.update_rules import Insertion, Rule
+from service.errors import EditingError
 
-# How far alpha stays below the score that sets it: rounding must not shut the gate on that prompt.
-TIE = 1e-5
+NOT_FINITE = "its {} are not finite"
+Templates = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -30,142 +55,235 @@ class Method:
 
     name: str
     rule: Rule
-    gated: bool = False  # by z-scores; otherwise the change always acts
+    gated: bool = False  # by z-scores, unless told otherwise; else the change always acts
+    accumulates: bool = False  # keeps the keys of earlier batches in mind
     one_by_one: bool = False  # a batch goes in edit by edit
     of_mlp: bool = False  # the target is the MLP's output, not the layer's
     averaged_throughout: bool = False  # residuals, too, are taken at the averaged key
 
-
-@dataclass(frozen=True)
-class LocateHyperparameters:
-    layers: tuple[int, ...]  # ascending; the targets are found at the last
-    second_moment_weight: float = 15_000.0  # lambda
-    ridge: float = 0.1  # of EMMET's constraint
-    gate: Gate = Gate.SEQUENCE  # of a gated method
-    alpha: float = 2.2  # where a gate's alpha starts
-    target: TargetHyperparameters = field(default_factory=TargetHyperparameters)
-
-
-@dataclass(frozen=True)
-class FactTarget:
-    """What one edit brings: its texts, to collect keys anew, and its target."""
-
-    request: FactRequest
-    target: Tensor  # [d] float32
+    def gate(self, hyperparameters: LocateHyperparameters) -> Gate:
+        return hyperparameters.gate if self.gated else Gate.ALWAYS
 
 
 class LocateEditor:
-    """An editor of the family; `second_moments` are the C_0 of its layers, [d_in, d_in]."""
+    """An editor of the family; `statistics` are those of its layers."""
+
+    exact = False
 
     def __init__(
         self,
         model: PreTrainedModel,
         method: Method,
         hyperparameters: LocateHyperparameters,
-        second_moments: Mapping[int, Tensor],
+        statistics: Mapping[int, KeyStatistics],
+        templates: Templates = (("{}",),),
+        splitting: Splitting | None = None,
     ) -> None:
+        self.name = method.name
+        self.hyperparameters = hyperparameters
         self._model = model
         self._method = method
-        self._second_moments = second_moments
-        self.hyperparameters = hyperparameters
+        self._gate = method.gate(hyperparameters)
+        self._statistics = statistics
+        self._moments = Moments(statistics, hyperparameters.second_moment_weight)
+        self._templates = templates
+        self._splitting = splitting or Splitting()
+        first = hyperparameters.layers[0]
+        for number, layer in list(enumerate(layers_of(model)))[first:]:
+            tap(layer)  # while nobody runs the model
+            tap(down_projection_of(model, number))
+
+    def recorded(self) -> dict[str, Any]:
+        """The hyperparameters as they are written to the log."""
+        used = {n: self._statistics[n] for n in self.hyperparameters.layers}
+        statistics = {str(n): {"source": s.source, "sha256": s.digest} for n, s in used.items()}
+        return {**asdict(self.hyperparameters), "gate": self._gate, "statistics": statistics}
+
+    def request(self, tokenizer: PreTrainedTokenizerBase, edit: Edit) -> EditRequest:
+        position = self.hyperparameters.position
+        try:
+            fact = fact_request(tokenizer, edit, self._templates, position)
+        except ValueError as error:
+            raise EditingError(edit.id, str(error)) from error
+        return edit_request(tokenizer, edit, fact)
 
     def empty(self) -> HookLayers:
-        """The base model's overlay."""
-        parameters = self.hyperparameters
-        gate = parameters.gate if self._method.gated else Gate.ALWAYS
-        return HookLayers(
-            gate, {number: HookLayer(alpha=parameters.alpha) for number in parameters.layers}
-        )
+        """The overlay of no edits."""
+        return HookLayers(self._gate, {})
 
-    def targets(self, state: HookLayers, requests: Sequence[FactRequest]) -> list[FactTarget]:
-        """Optimises every request's target under the hooks of `state`."""
-        if self._method.one_by_one and len(requests) > 1:
-            raise ValueError("this method's targets are optimised one edit at a time")
+    def targets(
+        self, state: HookLayers | None, requests: Sequence[EditRequest]
+    ) -> tuple[list[FactTarget], list[EditingError]]:
+        """Optimises every request's target under the hooks of `state`. Returns the targets, in
+        order, and the edits whose target is not finite.
+        """
+        state = (state or self.empty()).to(self._model.device)
+        facts = [request.fact for request in requests if request.fact is not None]
+        found: list[FactTarget] = []
+        errors: list[EditingError] = []
+        for part in [[fact] for fact in facts] if self._method.one_by_one else [facts]:
+            sound = []
+            for target in self._optimised(state, part) if part else ():
+                if bool(torch.isfinite(target.state).all()):
+                    sound.append(target)
+                else:
+                    errors.append(EditingError(target.edit_id, NOT_FINITE.format("targets")))
+            found += sound
+            if self._method.one_by_one and sound:  # the next one's is found with this one in
+                state = self._insert(state, sound)
+        return found, errors
+
+    def insert(self, state: HookLayers | None, targets: Sequence[FactTarget]) -> HookLayers | None:
+        """Inserts the targets by the method's rule; no gradient step. Raises `EditingError` for an
+        edit whose keys are not finite.
+        """
+        if not targets:
+            return state
+        device = self._model.device
+        grown = (state or self.empty()).to(device)
+        for part in [[t] for t in targets] if self._method.one_by_one else [targets]:
+            grown = self._insert(grown, part)
+        return grown
+
+    def change(
+        self, parent: HookLayers | None, state: HookLayers | None, targets: Sequence[FactTarget]
+    ) -> HooksChange:
+        """What made `state` out of `parent`."""
+        return HooksChange.between(parent, state or self.empty(), targets)
+
+    def metrics(
+        self,
+        parent: HookLayers | None,  # noqa: ARG002  # of every editor's signature
+        state: HookLayers | None,
+        targets: Sequence[FactTarget],
+    ) -> dict[str, Any]:
+        """Each layer's whole change beside its weight, and the mean residual of the targets."""
+        layers = {} if state is None else state.layers
+        return {
+            "layers": tuple(
+                LayerMetrics(n, float(layer.delta.norm()), float(self._weight(n).norm()))
+                for n, layer in sorted(layers.items())
+            ),
+            "residual": float(self._residuals(state, targets).mean())
+            if state and targets
+            else None,
+        }
+
+    def _weight(self, number: int) -> Tensor:
+        return weight_of(down_projection_of(self._model, number)).float()
+
+    def _residuals(self, state: HookLayers, targets: Sequence[FactTarget]) -> Tensor:
+        """[n]: how far each edit's hidden state is from its target, in lengths of the target."""
+        wanted = torch.stack([target.state for target in targets]).to(self._model.device)
+        (current,) = self._states(
+            [target.request.plain for target in targets],
+            [self._output_module(self.hyperparameters.layers[-1])],
+            Hooked.by(self._model, state.to(self._model.device)),
+        )
+        distances: Tensor = torch.linalg.vector_norm(wanted - current.outputs, dim=1)
+        lengths: Tensor = torch.linalg.vector_norm(wanted, dim=1)
+        return distances / lengths
+
+    def _optimised(self, state: HookLayers, facts: Sequence[FactRequest]) -> list[FactTarget]:
         last = self.hyperparameters.layers[-1]
-        pin = Hooked(self._model, {n: (layer, state.gate) for n, layer in state.layers.items()})
-        module = self._output_module(last)
-        (states,) = subject_states(self._model, [r.plain for r in requests], [module], pin)
-        lengths = torch.linalg.vector_norm(states.outputs, dim=1)
+        pin = Hooked.by(self._model, state)
+        (states,) = self._states([f.plain for f in facts], [self._output_module(last)], pin)
+        norm = mlp_norm_of(self._model, last) if self._method.of_mlp else None
         shifts = optimise_shift(
-            self._model, last, requests, lengths, self.hyperparameters.target, pin
+            self._model,
+            last,
+            facts,
+            torch.linalg.vector_norm(states.outputs, dim=1),
+            self.hyperparameters,
+            self._splitting,
+            pin,
+            None if norm is None else Mlp(down_projection_of(self._model, last), norm),
         )
-        targets = states.outputs + shifts
-        return [FactTarget(request, t) for request, t in zip(requests, targets, strict=True)]
+        targets = (states.outputs + shifts).cpu()
+        return [FactTarget(fact, target) for fact, target in zip(facts, targets, strict=True)]
 
-    def insert(self, state: HookLayers, targets: Sequence[FactTarget]) -> HookLayers:
-        """Inserts the targets by the method's rule, layer after layer; no gradient step."""
+    def _insert(self, state: HookLayers, targets: Sequence[FactTarget]) -> HookLayers:
+        """Layer after layer, the residual measured anew before each."""
         layers = self.hyperparameters.layers
-        requests = [target.request for target in targets]
-        wanted = torch.stack([target.target for target in targets])  # [n, d]
-        after_batch = state
+        facts = [target.request for target in targets]
+        wanted = torch.stack([target.state for target in targets]).to(self._model.device)
+        grown = state
         for position, number in enumerate(layers):
-            # Layers that are done run their gate, as it was; the others run without one.
+            # Layers that are done run their gate, as it was; those to come run without one.
+            coming = layers[position:]
             pin = Hooked(
                 self._model,
                 {
-                    n: (
-                        after_batch.layers[n],
-                        state.gate if n in layers[:position] else Gate.ALWAYS,
-                    )
-                    for n in layers
-                    if after_batch.layers[n].updates
+                    n: (layer, Gate.ALWAYS if n in coming else state.gate)
+                    for n, layer in grown.layers.items()
                 },
             )
-            update = self._update(
-                after_batch, number, requests, wanted, len(layers) - position, pin
-            )
-            layer = after_batch.layers[number].with_update(update)
-            after_batch = after_batch.with_layer(number, layer)
-        if self._method.gated:
-            after_batch = self._with_alphas(after_batch, [request.plain for request in requests])
-        return after_batch
+            layer = grown.layers.get(number) or self._new_layer()
+            update = self._update(layer, number, facts, wanted, len(coming), pin)
+            grown = grown.with_layer(number, layer.with_update(update))
+        return self._gated_anew(grown, [fact.plain for fact in facts])
+
+    def _new_layer(self) -> HookLayer:
+        return HookLayer(alpha=self.hyperparameters.alpha, device=self._model.device)
 
     def _update(
         self,
-        state: HookLayers,
+        layer: HookLayer,
         number: int,
-        requests: Sequence[FactRequest],
+        facts: Sequence[FactRequest],
         wanted: Tensor,
         layers_left: int,
-        pin: "Hooked",
+        pin: Hooked,
     ) -> Update:
         projection = down_projection_of(self._model, number)
         last = self._output_module(self.hyperparameters.layers[-1])
-        averaged = self._averaged_keys(number, requests, pin)  # [n, d_in]
-        plain = [request.plain for request in requests]
-        here, there = subject_states(self._model, plain, [projection, last], pin)
+        averaged = self._averaged_keys(number, facts, pin)  # [n, d_in]
+        here, there = self._states([fact.plain for fact in facts], [projection, last], pin)
+        for fact, keys in zip(facts, averaged, strict=True):
+            if not bool(torch.isfinite(keys).all()):
+                raise EditingError(fact.edit_id, NOT_FINITE.format("keys"))
         current = there.outputs
         if self._method.averaged_throughout:
             current = projection(averaged.to(self._model.dtype)).float()
-            if state.layers[number].updates:
-                current = current + averaged @ state.layers[number].delta.T
-        second_moment = self._second_moments[number].to(averaged.device, torch.float64)
+            if layer.updates:
+                current = current + averaged @ layer.delta.T
+        residuals = (wanted - current) / layers_left
+        norm = mlp_norm_of(self._model, number)
+        if norm is not None and not self._method.of_mlp:
+            residuals = before_norm(norm, here.outputs, residuals)
+        earlier = layer.updates if self._method.accumulates else ()
         left, right = self._method.rule(
             Insertion(
                 keys=averaged.T.double(),
                 plain_keys=here.inputs.T.double(),
-                residuals=((wanted - current).T.double() / layers_left),
-                second_moment=second_moment,
-                accumulated=state.layers[number].accumulated(len(second_moment), averaged.device),
-                second_moment_weight=self.hyperparameters.second_moment_weight,
+                residuals=residuals.T.double(),
+                second_moment=self._moments.second(number, averaged.device),
+                moment=self._moments.weighted(number, earlier, averaged.device),
                 ridge=self.hyperparameters.ridge,
             )
         )
-        return Update(left.float().cpu(), right.float().cpu(), averaged.T.cpu().contiguous())
+        update = Update(left.float().cpu(), right.float().cpu(), averaged.T.cpu().contiguous())
+        if not bool(torch.isfinite(update.left).all() and torch.isfinite(update.right).all()):
+            raise ArithmeticError(f"the solve at layer {number} is not finite")
+        return update
 
-    def _averaged_keys(self, number: int, requests: Sequence[FactRequest], pin: "Hooked") -> Tensor:
+    def _averaged_keys(self, number: int, facts: Sequence[FactRequest], pin: Hooked) -> Tensor:
         """[n, d_in]: keys averaged over each group of contexts, then over the groups."""
-        texts = [text for r in requests for group in r.contexts for text in group]
-        projection = down_projection_of(self._model, number)
-        keys = iter(subject_states(self._model, texts, [projection], pin)[0].inputs)
+        texts = [text for fact in facts for group in fact.contexts for text in group]
+        keys = iter(self._states(texts, [down_projection_of(self._model, number)], pin)[0].inputs)
         means = []
-        for request in requests:
-            groups = [torch.stack([next(keys) for _ in group]) for group in request.contexts]
+        for fact in facts:
+            groups = [torch.stack([next(keys) for _ in group]) for group in fact.contexts]
             if self._method.of_mlp:  # ROME's average knows no groups
                 means.append(torch.cat(groups).mean(dim=0))
             else:
                 means.append(torch.stack([group.mean(dim=0) for group in groups]).mean(dim=0))
         return torch.stack(means)
+
+    def _states(
+        self, texts: Sequence[SubjectText], modules: Sequence[nn.Module], pin: Hooked
+    ) -> list[States]:
+        return subject_states(self._model, texts, modules, self._splitting, pin)
 
     def _output_module(self, number: int) -> nn.Module:
         """What the targets are outputs of, at layer `number`."""
@@ -173,37 +291,10 @@ class LocateEditor:
             return down_projection_of(self._model, number)
         return layers_of(self._model)[number]
 
-    def _with_alphas(self, state: HookLayers, prompts: Sequence[SubjectText]) -> HookLayers:
-        """Lowers each layer's alpha to the least, over the batch's prompts, of the largest z-score
-        in the prompt, measured on the base model: the gate opens for every edit of the batch.
-        """
+    def _gated_anew(self, state: HookLayers, prompts: Sequence[SubjectText]) -> HookLayers:
         numbers = self.hyperparameters.layers
-        inputs = token_inputs(
-            self._model, prompts, [down_projection_of(self._model, number) for number in numbers]
-        )
-        for number, (rows, present) in zip(numbers, inputs, strict=True):
-            layer = state.layers[number]
-            norms = torch.linalg.vector_norm(rows @ layer.delta.T, dim=2)
-            scores = z_scores(norms, present).masked_fill(~present, -torch.inf)
-            least = float(scores.max(dim=1).values.min()) - TIE
-            state = state.with_layer(number, replace(layer, alpha=min(layer.alpha, least)))
+        if state.gate is Gate.SEQUENCE:
+            return lowered(self._model, state, numbers, prompts)
+        if state.gate is Gate.CALIBRATED:
+            return calibrated(state, numbers, self._statistics, self.hyperparameters.quantile)
         return state
-
-
-class Hooked:
-    """The pin of some hook layers, each with the gate that it runs."""
-
-    def __init__(
-        self, model: PreTrainedModel, layers: Mapping[int, tuple[HookLayer, Gate]]
-    ) -> None:
-        self._layers = {
-            down_projection_of(model, number): pair
-            for number, pair in layers.items()
-            if pair[0].updates
-        }
-
-    def __call__(self, present: Tensor) -> AbstractContextManager[None]:
-        def function(layer: HookLayer, gate: Gate) -> After:
-            return lambda args, output: gated(layer, gate, args[0], output, present)
-
-        return after({module: function(*pair) for module, pair in self._layers.items()})

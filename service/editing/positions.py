@@ -1,16 +1,31 @@
 """Where in a prompt its subject stands, in tokens."""
 
-from transformers import PreTrainedTokenizerBase
+from enum import StrEnum
+
+from service.editing.tokens import Prompt
 
 
-def subject_last(tokenizer: PreTrainedTokenizerBase, text: str, subject: str) -> int:
-    """The index of the last token of the first occurrence of `subject` in `text`.
+class Position(StrEnum):
+    """Which token locate-and-edit takes for the subject's."""
 
-    Raises `ValueError` if it does not occur.
+    FIRST = "subject_first"
+    LAST = "subject_last"
+    AFTER_LAST = "subject_after_last"
+
+
+def subject_token(prompt: Prompt, subject: str, position: Position = Position.LAST) -> int:
+    """The index of that token of the first occurrence of `subject` in the prompt. Raises
+    `ValueError` if it does not occur, or if no token follows one that is to be followed.
     """
-    start = text.index(subject)
+    start = prompt.text.index(subject, prompt.start)
     end = start + len(subject)
-    offsets = tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
     # Tokens that the tokenizer adds (a BOS) cover no characters. Bytes of one character each
     # cover it whole: the last of them counts.
-    return max(i for i, (first, last) in enumerate(offsets) if first < end and last > start)
+    covering = [i for i, (first, last) in enumerate(prompt.spans) if first < end and last > start]
+    if position is Position.FIRST:
+        return covering[0]
+    if position is Position.LAST:
+        return covering[-1]
+    if covering[-1] + 1 == len(prompt.tokens):
+        raise ValueError("no token follows the subject")
+    return covering[-1] + 1

@@ -2,10 +2,42 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from service.domain.edits import Edit
 from service.editing.tokens import prompt_ids, target_ids
+
+
+@dataclass(frozen=True)
+class SubjectText:
+    """Token ids of a text, and the index of the token that stands for its subject."""
+
+    tokens: tuple[int, ...]
+    subject: int
+
+
+@dataclass(frozen=True)
+class FactRequest:
+    """What locate-and-edit goes by."""
+
+    edit_id: int
+    plain: SubjectText  # the prompt itself
+    contexts: tuple[tuple[SubjectText, ...], ...]  # the prompt in the context templates, by group
+    essence: SubjectText  # "{subject} is a": what the subject is shall not drift
+    target: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FactTarget:
+    """What one edit brings: its texts, to collect keys anew, and its target."""
+
+    request: FactRequest
+    state: Tensor  # [d] float32: what the last layer, or its MLP, must return at the subject
+
+    @property
+    def edit_id(self) -> int:
+        return self.request.edit_id
 
 
 @dataclass(frozen=True)
@@ -18,14 +50,20 @@ class EditRequest:
     prompts: tuple[tuple[int, ...], ...]
     targets: tuple[tuple[int, ...], ...]
     neighborhood: tuple[tuple[int, ...], ...] = ()  # prompts whose answers must not change
+    fact: FactRequest | None = None  # for editors that go by the subject
 
 
-def edit_request(tokenizer: PreTrainedTokenizerBase, edit: Edit) -> EditRequest:
+def edit_request(
+    tokenizer: PreTrainedTokenizerBase, edit: Edit, fact: FactRequest | None = None
+) -> EditRequest:
     correction = edit.correction
     prompts = (correction.prompt, *correction.paraphrases)
+    form = correction.format
+    target = correction.target_new
     return EditRequest(
         edit.id,
-        tuple(tuple(prompt_ids(tokenizer, prompt)) for prompt in prompts),
-        tuple(tuple(target_ids(tokenizer, prompt, correction.target_new)) for prompt in prompts),
-        tuple(tuple(prompt_ids(tokenizer, prompt)) for prompt in correction.neighborhood),
+        tuple(prompt_ids(tokenizer, prompt, form) for prompt in prompts),
+        tuple(target_ids(tokenizer, prompt, target, form) for prompt in prompts),
+        tuple(prompt_ids(tokenizer, prompt, form) for prompt in correction.neighborhood),
+        fact,
     )

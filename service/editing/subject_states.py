@@ -1,23 +1,19 @@
-"""What modules take and return at subjects' last tokens: the keys and states of locate-and-edit."""
+"""What modules take and return at subjects' tokens: the keys and states of locate-and-edit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from service.editing.requests import SubjectText
+from service.editing.splitting import Splitting
 from service.editing.suffix import Pin, no_overlay
 from service.editing.taps import After, after, hidden_of, per_text
 
-
-@dataclass(frozen=True)
-class SubjectText:
-    """Token ids of a text, and the index of its subject's last token."""
-
-    tokens: tuple[int, ...]
-    subject: int
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -28,29 +24,55 @@ class States:
     outputs: Tensor  # [n, d_out]
 
 
+@dataclass(frozen=True)
+class TokenInputs:
+    """At every token of some texts, float32."""
+
+    inputs: Tensor  # [n, t, d_in]
+    present: Tensor  # [n, t] bool: padding is False
+
+
 @torch.no_grad()
 def subject_states(
     model: PreTrainedModel,
     texts: Sequence[SubjectText],
     modules: Sequence[nn.Module],
+    splitting: Splitting,
     pin: Pin = no_overlay,
 ) -> list[States]:
-    """One forward pass over all `texts`; returns the states of each of `modules`."""
-    seen, _ = _pass(model, texts, modules, pin)
-    rows = torch.arange(len(texts), device=model.device)
-    at = torch.tensor([text.subject for text in texts], device=model.device)
-    return [States(inputs[rows, at].float(), outputs[rows, at].float()) for inputs, outputs in seen]
+    """Forward passes over all `texts`; returns the states of each of `modules`."""
+
+    def read(part: list[int]) -> list[tuple[Tensor, Tensor]]:
+        some = [texts[i] for i in part]
+        rows = torch.arange(len(some), device=model.device)
+        at = torch.tensor([text.subject for text in some], device=model.device)
+        return _pass(
+            model,
+            some,
+            modules,
+            pin,
+            lambda inputs, outputs, _: (inputs[rows, at].float(), outputs[rows, at].float()),
+        )
+
+    parts = splitting.over([len(text.tokens) for text in texts], read)
+    return [
+        States(*(torch.cat([part[module][side] for part in parts]) for side in (0, 1)))
+        for module in range(len(modules))
+    ]
 
 
 @torch.no_grad()
 def token_inputs(
     model: PreTrainedModel, texts: Sequence[SubjectText], modules: Sequence[nn.Module]
-) -> list[tuple[Tensor, Tensor]]:
-    """One forward pass of the base model; for each of `modules` its inputs [n, t, d_in] at every
-    token, float32, and which tokens are real [n, t].
-    """
-    seen, present = _pass(model, texts, modules, no_overlay)
-    return [(inputs.float(), present) for inputs, _ in seen]
+) -> list[TokenInputs]:
+    """One forward pass of the base model; what each of `modules` takes."""
+    return _pass(
+        model,
+        texts,
+        modules,
+        no_overlay,
+        lambda inputs, _, present: TokenInputs(inputs.float(), present),
+    )
 
 
 def _pass(
@@ -58,21 +80,26 @@ def _pass(
     texts: Sequence[SubjectText],
     modules: Sequence[nn.Module],
     pin: Pin,
-) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+    take: Callable[[Tensor, Tensor, Tensor], R],
+) -> list[R]:
+    """One forward pass; what `take` makes of each module's inputs and outputs, and of which tokens
+    are real.
+    """
     device = model.device
     width = max(len(text.tokens) for text in texts)
     ids = torch.tensor([[*t.tokens, *[0] * (width - len(t.tokens))] for t in texts], device=device)
     lengths = torch.tensor([len(text.tokens) for text in texts], device=device)
     present = torch.arange(width, device=device) < lengths[:, None]
-    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    taken: dict[nn.Module, R] = {}
 
     def reader(module: nn.Module) -> After:
         def read(args: tuple[Tensor, ...], output: Any) -> None:
-            seen[module] = per_text(args[0], present), per_text(hidden_of(output), present)
+            inputs, outputs = per_text(args[0], present), per_text(hidden_of(output), present)
+            taken[module] = take(inputs, outputs, present)
 
         return read
 
     # The pin comes first: what is read is what the overlay made of it.
     with pin(present), after({module: reader(module) for module in modules}):
         model(input_ids=ids, attention_mask=present.long(), use_cache=False, logits_to_keep=1)
-    return [seen[module] for module in modules], present
+    return [taken[module] for module in modules]

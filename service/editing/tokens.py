@@ -1,17 +1,73 @@
 """Text to token ids, the same for editing, scoring and serving: a key must be what serving sees."""
 
+from dataclasses import dataclass, replace
+
 from transformers import PreTrainedTokenizerBase
 
+from service.domain.edits import Format
 
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """The prompt's tokens, with those that the model's tokenizer puts before every text."""
-    return list(tokenizer(prompt, verbose=False)["input_ids"])
+MARK = "\x01"  # no prompt begins with it: it shows where a chat template puts the prompt
 
 
-def target_ids(tokenizer: PreTrainedTokenizerBase, prompt: str, target: str) -> list[int]:
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as the model sees it."""
+
+    text: str  # with what a chat template puts around it
+    start: int  # where in `text` the prompt itself begins
+    tokens: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]  # the characters of `text` that each token covers
+
+    def after(self, before: str) -> "Prompt":
+        """The same, taken to begin behind `before`, which it begins with."""
+        return replace(self, start=self.start + len(before))
+
+
+def prompt_of(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, prompt_format: Format = Format.PLAIN
+) -> Prompt:
+    """A plain prompt gets the tokens that the model's tokenizer puts before every text; in a chat
+    the template brings them.
+    """
+    plain = prompt_format is Format.PLAIN
+    text, start = (prompt, 0) if plain else _in_chat(tokenizer, prompt)
+    encoded = tokenizer(text, add_special_tokens=plain, return_offsets_mapping=True, verbose=False)
+    spans = tuple((first, last) for first, last in encoded["offset_mapping"])
+    return Prompt(text, start, tuple(encoded["input_ids"]), spans)
+
+
+def prompt_ids(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, prompt_format: Format = Format.PLAIN
+) -> tuple[int, ...]:
+    return prompt_of(tokenizer, prompt, prompt_format).tokens
+
+
+def target_ids(
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    target: str,
+    prompt_format: Format = Format.PLAIN,
+) -> tuple[int, ...]:
     """The tokens of `target` as a continuation of `prompt`: a space goes between the two unless one
     of them brings it.
     """
-    joint = "" if prompt[-1:].isspace() or target[:1].isspace() else " "
+    before = prompt if prompt_format is Format.PLAIN else _in_chat(tokenizer, prompt)[0]
+    joint = "" if before[-1:].isspace() or target[:1].isspace() else " "
     tokens = tokenizer(joint + target, add_special_tokens=False, verbose=False)
-    return list(tokens["input_ids"])
+    return tuple(tokens["input_ids"])
+
+
+def _in_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, int]:
+    """The prompt as a user's only message, up to where the assistant begins to speak; and where in
+    that text the prompt begins.
+    """
+    text, marked = (
+        str(
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+            )
+        )
+        for content in (prompt, MARK)
+    )
+    pairs = enumerate(zip(text, marked, strict=False))
+    return text, next(i for i, (one, other) in pairs if one != other)

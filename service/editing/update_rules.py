@@ -22,8 +22,8 @@ class Insertion:
     plain_keys: Tensor  # [d_in, n]: of the plain prompts
     residuals: Tensor  # R [d_out, n]: what the layer's output lacks
     second_moment: Tensor  # C_0 [d_in, d_in]
-    accumulated: Tensor  # [d_in, d_in]: the sum of K K^T of all batches before
-    second_moment_weight: float  # lambda
+    # lambda C_0 and, for a method that keeps earlier batches in mind, their sum of K K^T.
+    moment: Tensor  # [d_in, d_in]
     ridge: float
 
 
@@ -31,20 +31,12 @@ Rule = Callable[[Insertion], tuple[Tensor, Tensor]]
 
 
 def memit(insertion: Insertion) -> tuple[Tensor, Tensor]:
-    """R K^T (lambda C_0 + K K^T)^-1. Meng et al. 2023, equation 14."""
-    keys = insertion.keys
-    moment = insertion.second_moment_weight * insertion.second_moment + keys @ keys.T
-    return insertion.residuals, torch.linalg.solve(moment, keys)
-
-
-def coachhook(insertion: Insertion) -> tuple[Tensor, Tensor]:
-    """MEMIT's with every earlier batch's keys kept in mind: R K^T (C_accu + K K^T)^-1, where C_accu
-    is lambda C_0 + all earlier K K^T. Li et al. 2024, "Consecutive Batch Model Editing with HooK
-    Layers", section 3.
+    """R K^T (C + K K^T)^-1. Meng et al. 2023, equation 14, where C is lambda C_0; and Li et al.
+    2024, "Consecutive Batch Model Editing with HooK Layers", section 3, where all earlier K K^T are
+    added to it.
     """
     keys = insertion.keys
-    moment = insertion.second_moment_weight * insertion.second_moment + insertion.accumulated
-    return insertion.residuals, torch.linalg.solve(moment + keys @ keys.T, keys)
+    return insertion.residuals, _solve(insertion.moment + keys @ keys.T, keys)
 
 
 def emmet(insertion: Insertion) -> tuple[Tensor, Tensor]:
@@ -52,7 +44,7 @@ def emmet(insertion: Insertion) -> tuple[Tensor, Tensor]:
     ridge. Gupta et al. 2024, "A Unified Framework for Model Editing", equation 13.
     """
     keys = insertion.keys
-    solved = torch.linalg.solve(insertion.second_moment_weight * insertion.second_moment, keys)
+    solved = _solve(insertion.moment, keys)
     constraint = keys.T @ solved
     constraint += insertion.ridge * torch.eye(len(constraint)).to(constraint)
     return insertion.residuals, torch.linalg.solve(constraint, solved.T).T
@@ -73,6 +65,11 @@ def r_rome(insertion: Insertion) -> tuple[Tensor, Tensor]:
 def _rank_one(insertion: Insertion, keys: Tensor) -> tuple[Tensor, Tensor]:
     moment = insertion.second_moment
     moment = moment + ROME_RIDGE * torch.eye(len(moment)).to(moment)
-    direction = torch.linalg.solve(moment, insertion.keys)  # [d_in, 1]
+    direction = _solve(moment, insertion.keys)  # [d_in, 1]
     direction = direction / torch.linalg.vector_norm(direction)
     return insertion.residuals / (keys * direction).sum(dim=0), direction
+
+
+def _solve(moment: Tensor, keys: Tensor) -> Tensor:
+    """moment^-1 keys, for a symmetric positive definite moment."""
+    return torch.cholesky_solve(keys, torch.linalg.cholesky(moment))

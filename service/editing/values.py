@@ -46,6 +46,22 @@ class ValueTable:
         _, _, rows = self.queries
         return sorted({rows[query] for query in self._queries_of[edit]})
 
+    @property
+    def whole_sizes(self) -> list[int]:
+        """By edit, how many tokens its texts have together."""
+        return self._sizes([len(text.prompt) + len(text.target) for text in self.texts])
+
+    @property
+    def suffix_sizes(self) -> list[int]:
+        """By edit, how many of them a step runs."""
+        return self._sizes([len(text.suffix) for text in self.texts])
+
+    def _sizes(self, by_text: Sequence[int]) -> list[int]:
+        sizes: dict[int, int] = {}
+        for text, size in zip(self.texts, by_text, strict=True):
+            sizes[text.edit] = sizes.get(text.edit, 0) + size
+        return [sizes[edit] for edit in sorted(sizes)]
+
     @cached_property
     def _queries_of(self) -> dict[int, list[int]]:
         """By edit, which of all keyed tokens are its own."""

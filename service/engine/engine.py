@@ -1,14 +1,19 @@
 """The engine: text in, text and probabilities out, under the overlay that the caller pins."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from service.editing.codebook import Codebook, Site
+from torch import nn
+
+from service.domain.edits import Format
+from service.editing.overlays import Overlay
+from service.editing.taps import tap
 from service.editing.tokens import prompt_ids, target_ids
 from service.engine.generation import FinishReason, decode
 from service.engine.loading import LoadedModel
-from service.engine.overlay import prepare
+from service.engine.overlay import modules_of
 from service.engine.scoring import Continuation, Score, next_tokens, score
 
 
@@ -28,36 +33,53 @@ class Engine:
         self._end_tokens = _end_tokens(loaded)
         # Forward passes use all cores, so that two at a time would only slow each other.
         self._turn = threading.Lock()
-        self._prepared: set[Site] = set()  # a known site's overlays wait for no turn
+        self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
 
-    def place(self, overlay: Codebook) -> Codebook:
-        """Moves an overlay to the model's device and hooks the module that it sits at."""
-        if overlay.site is not None and overlay.site not in self._prepared:
-            with self._turn:
-                prepare(self.loaded.model, overlay.site)
-            self._prepared.add(overlay.site)
+    def place(self, overlay: Overlay | None) -> Overlay | None:
+        """Moves an overlay to the model's device and hooks the modules that it acts at."""
+        if overlay is None:
+            return None
+        fresh = set(modules_of(self.loaded.model, overlay)) - self._prepared
+        if fresh:
+            with self.still():
+                for module in fresh:
+                    tap(module)
+            self._prepared |= fresh
         return overlay.to(self.loaded.device)
 
-    def prompt_tokens(self, prompt: str) -> tuple[int, ...]:
-        return tuple(prompt_ids(self.loaded.tokenizer, prompt))
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """No pass of this engine runs inside the block."""
+        with self._turn:
+            yield
 
-    def continuation(self, prompt: str, target: str) -> Continuation:
+    def prompt_tokens(self, prompt: str, form: Format = Format.PLAIN) -> tuple[int, ...]:
+        return prompt_ids(self.loaded.tokenizer, prompt, form)
+
+    def continuation(self, prompt: str, target: str, form: Format = Format.PLAIN) -> Continuation:
         return Continuation(
-            self.prompt_tokens(prompt), tuple(target_ids(self.loaded.tokenizer, prompt, target))
+            self.prompt_tokens(prompt, form),
+            target_ids(self.loaded.tokenizer, prompt, target, form),
         )
 
-    def score(self, overlay: Codebook, continuations: Sequence[Continuation]) -> list[Score]:
+    def score(self, overlay: Overlay | None, continuations: Sequence[Continuation]) -> list[Score]:
         with self._turn:
             return score(self.loaded.model, overlay, continuations)
 
-    def next_tokens(self, overlay: Codebook, prompts: Sequence[Sequence[int]]) -> list[int]:
+    def next_tokens(self, overlay: Overlay | None, prompts: Sequence[Sequence[int]]) -> list[int]:
         """The first choice after each prompt (token ids)."""
         with self._turn:
             return next_tokens(self.loaded.model, overlay, prompts)
 
-    def generate(self, overlay: Codebook, prompt: str, max_new_tokens: int) -> Generation:
+    def generate(
+        self,
+        overlay: Overlay | None,
+        prompt: str,
+        max_new_tokens: int,
+        form: Format = Format.PLAIN,
+    ) -> Generation:
         """Greedy continuation of one prompt, cut where the model's positions end."""
-        tokens = self.prompt_tokens(prompt)
+        tokens = self.prompt_tokens(prompt, form)
         room = min(max_new_tokens, self.loaded.max_tokens - len(tokens))
         with self._turn:
             (decoded,) = decode(self.loaded.model, overlay, [tokens], room, self._end_tokens)

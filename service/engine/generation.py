@@ -7,7 +7,8 @@ from enum import StrEnum
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from service.editing.codebook import Codebook
+from service.editing.gates import Tokens
+from service.editing.overlays import Overlay
 from service.engine.batches import pad_left
 from service.engine.overlay import pinned
 
@@ -28,7 +29,7 @@ class Decoded:
 @torch.inference_mode()
 def decode(
     model: PreTrainedModel,
-    overlay: Codebook,
+    overlay: Overlay | None,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     end_tokens: frozenset[int],
@@ -40,12 +41,13 @@ def decode(
     positions = (present.cumsum(dim=1) - 1).clamp(min=0)
     queries = torch.zeros_like(present)
     queries[:, -1] = True
+    tokens = Tokens(present, queries, {})
     cache = DynamicCache(config=model.config)
     new: list[list[int]] = [[] for _ in prompts]
     reasons = [FinishReason.LENGTH] * len(prompts)
     going = set(range(len(prompts)))
     for _ in range(max_new_tokens):
-        with pinned(model, overlay, queries):
+        with pinned(model, overlay, tokens):
             logits = model(
                 input_ids=ids,
                 attention_mask=present.long(),
@@ -66,5 +68,6 @@ def decode(
         ids = chosen[:, None]
         positions = positions[:, -1:] + 1
         present = torch.cat([present, torch.ones_like(present[:, :1])], dim=1)
-        queries = torch.ones_like(ids, dtype=torch.bool)
+        every = torch.ones_like(ids, dtype=torch.bool)
+        tokens = Tokens(every, every, tokens.sums)
     return [Decoded(tuple(t), reason) for t, reason in zip(new, reasons, strict=True)]

@@ -28,6 +28,7 @@ BUNDLED = "atlas"
 HUB_FILES = ["*.safetensors", "*.json", "tokenizer.model", "*.txt", "*.jinja"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CHUNK = 1 << 20
+NO_TEMPLATE = "the model has no chat template"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class LoadedModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int  # positions the model has
+
+    @property
+    def chats(self) -> bool:
+        """It has a chat template."""
+        return bool(self.tokenizer.chat_template)
 
     @property
     def device(self) -> torch.device:

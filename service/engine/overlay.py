@@ -1,43 +1,57 @@
 """Overlays act here: on the forward passes of the thread that pins one, and on no other.
 
-Base weights never change. With no overlay pinned, or an empty one, every module returns its own
-output, and the logits are the base model's bit for bit.
+Base weights never change. With no overlay pinned every module returns its own output, and the
+logits are the base model's bit for bit.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from service.editing.architectures import layers_of
+from service.editing.architectures import down_projection_of, layers_of
 from service.editing.codebook import Codebook, Replacement, Site
-from service.editing.taps import after, per_text, tap
+from service.editing.gates import Tokens
+from service.editing.hooked import Hooked
+from service.editing.overlays import Overlay
+from service.editing.taps import after, per_text
 
 
-def prepare(model: PreTrainedModel, site: Site) -> None:
-    """Makes a site ready for overlays; must not be while another thread runs the model."""
-    tap(layers_of(model)[site.layer].get_submodule(site.module))
+def modules_of(model: PreTrainedModel, overlay: Overlay) -> list[nn.Module]:
+    """The modules at which an overlay acts."""
+    if isinstance(overlay, Codebook):
+        return [] if overlay.site is None else [_module_at(model, overlay.site)]
+    return [down_projection_of(model, number) for number in overlay.layers]
 
 
-@contextmanager
-def pinned(model: PreTrainedModel, overlay: Codebook, queries: Tensor) -> Iterator[None]:
-    """Passes of this thread inside the block run under `overlay`. `queries` [b, t] bool: the tokens
-    whose next token is wanted, from each prompt's last on.
-    """
-    site = overlay.site
+def pinned(
+    model: PreTrainedModel, overlay: Overlay | None, tokens: Tokens
+) -> AbstractContextManager[None]:
+    """Passes of this thread inside the block run under `overlay`, on `tokens`."""
+    if overlay is None:
+        return nullcontext()
+    if isinstance(overlay, Codebook):
+        return _answering(model, overlay, tokens.queries)
+    return Hooked.by(model, overlay).on(tokens)
+
+
+def _module_at(model: PreTrainedModel, site: Site) -> nn.Module:
+    return layers_of(model)[site.layer].get_submodule(site.module)
+
+
+def _answering(
+    model: PreTrainedModel, codebook: Codebook, queries: Tensor
+) -> AbstractContextManager[None]:
+    site = codebook.site
     if site is None:
-        yield
-        return
-    module = layers_of(model)[site.layer].get_submodule(site.module)
+        return nullcontext()
 
     def replace(args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         inputs, outputs = per_text(args[0], queries), per_text(output, queries)
-        return answer(overlay, site.replacement, inputs, outputs, queries).view_as(output)
+        return answer(codebook, site.replacement, inputs, outputs, queries).view_as(output)
 
-    with after({module: replace}):
-        yield
+    return after({_module_at(model, site): replace})
 
 
 def answer(

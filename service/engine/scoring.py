@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from service.editing.codebook import Codebook
+from service.editing.gates import Tokens
+from service.editing.overlays import Overlay
 from service.engine.batches import pad, parts
 from service.engine.overlay import pinned
 
@@ -28,7 +29,7 @@ class Score:
 
 
 def score(
-    model: PreTrainedModel, overlay: Codebook, continuations: Sequence[Continuation]
+    model: PreTrainedModel, overlay: Overlay | None, continuations: Sequence[Continuation]
 ) -> list[Score]:
     """Scores each continuation under `overlay`, in order."""
     lengths = [len(c.prompt) + len(c.target) for c in continuations]
@@ -37,7 +38,7 @@ def score(
 
 @torch.inference_mode()
 def next_tokens(
-    model: PreTrainedModel, overlay: Codebook, prompts: Sequence[Sequence[int]]
+    model: PreTrainedModel, overlay: Overlay | None, prompts: Sequence[Sequence[int]]
 ) -> list[int]:
     """The first choice after each prompt (token ids), in order."""
     tokens: list[int] = []
@@ -50,7 +51,7 @@ def next_tokens(
 
 @torch.inference_mode()
 def _score(
-    model: PreTrainedModel, overlay: Codebook, continuations: Sequence[Continuation]
+    model: PreTrainedModel, overlay: Overlay | None, continuations: Sequence[Continuation]
 ) -> Iterator[Score]:
     # The last token of a target predicts nothing and is left out.
     texts = [[*c.prompt, *c.target[:-1]] for c in continuations]
@@ -72,7 +73,7 @@ def _score(
 
 def _query_logits(
     model: PreTrainedModel,
-    overlay: Codebook,
+    overlay: Overlay | None,
     texts: Sequence[Sequence[int]],
     first: Sequence[int],
 ) -> Tensor:
@@ -80,6 +81,6 @@ def _query_logits(
     ids, present = pad(texts, model.device)
     columns = torch.arange(ids.shape[1], device=ids.device)
     queries = present & (columns >= torch.tensor(first, device=ids.device)[:, None])
-    with pinned(model, overlay, queries):
+    with pinned(model, overlay, Tokens(present, queries, {})):
         logits: Tensor = model(input_ids=ids, attention_mask=present.long(), use_cache=False).logits
     return logits[queries]

@@ -6,15 +6,18 @@ No database transaction is open while the model works.
 import math
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from service.domain.batches import BatchMetrics, BatchTimings
 from service.domain.edits import ALREADY_TRUE, Edit
 from service.domain.states import EditState
-from service.editing.codebook import Codebook, Rows, Target
-from service.editing.grace import Grace
-from service.editing.requests import EditRequest, edit_request
-from service.editing.serialization import Change, encode
+from service.editing.changes import encode
+from service.editing.editor import AnyEditor
+from service.editing.overlays import checksum_of
+from service.editing.requests import EditRequest
 from service.engine.engine import Engine
+from service.errors import EditingError, InvalidRequestError
+from service.operations.editors import Editors
 from service.operations.examination import (
     Examination,
     efficacy,
@@ -22,13 +25,15 @@ from service.operations.examination import (
     neighborhood,
     paraphrase,
 )
+from service.operations.family import Family
+from service.operations.health import Health
 from service.operations.overlays import Overlays
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import AppliedBatch, EditOutcome, Log
 from service.storage.queue import EditQueue, Ending
 
-NOT_REACHED = Ending(EditState.FAILED, "greedy decoding does not reach the target")
+NOT_REACHED = "greedy decoding does not reach the target"
 
 
 class Apply:
@@ -37,7 +42,9 @@ class Apply:
     def __init__(
         self,
         engine: Engine,
-        editor: Grace,
+        editors: Editors,
+        family: Family,
+        health: Health,
         overlays: Overlays,
         queue: EditQueue,
         log: Log,
@@ -45,7 +52,9 @@ class Apply:
         wakeups: Wakeups,
     ) -> None:
         self._engine = engine
-        self._editor = editor
+        self._editors = editors
+        self._family = family
+        self._health = health
         self._overlays = overlays
         self._queue = queue
         self._log = log
@@ -53,18 +62,42 @@ class Apply:
         self._wakeups = wakeups
 
     def __call__(self, edits: Sequence[Edit]) -> None:
-        """Applies `edits`, in order, as one batch and one version. Edits that a later one
-        contradicts end `superseded`, edits that the model does not take end `failed`; if none is
-        left, no version is made. Whatever else raises leaves all of them claimed.
+        """Applies `edits`, of one editor with one set of hyperparameters, in order, as one batch
+        and one version. Edits that a later one contradicts end `superseded`, edits that the model
+        does not take end `failed`; if none is left, no version is made. Whatever else raises leaves
+        all of them claimed.
         """
-        tokenizer = self._engine.loaded.tokenizer
-        endings = _superseded(edits)
-        kept = [edit_request(tokenizer, edit) for edit in edits if edit.id not in endings]
-        with self._overlays.changing:
-            self._apply(kept, endings)
+        first = edits[0].correction
+        try:
+            self._family.check(first)
+            editor = self._editors.editor(first.editor, first.hyperparameters)
+        except InvalidRequestError as error:
+            # They were taken before an edit of another family made the log's first batch.
+            ending = Ending(EditState.FAILED, str(error))
+            self._queue.end(dict.fromkeys((edit.id for edit in edits), ending))
+        else:
+            endings = _superseded(edits)
+            requests = self._requests(editor, edits, endings)
+            with self._overlays.changing:
+                self._apply(editor, requests, endings)
         self._wakeups.announce()
 
-    def _apply(self, requests: list[EditRequest], endings: dict[int, Ending]) -> None:
+    def _requests(
+        self, editor: AnyEditor, edits: Sequence[Edit], endings: dict[int, Ending]
+    ) -> list[EditRequest]:
+        """In tokens, those that do not end here."""
+        requests = []
+        for edit in edits:
+            if edit.id not in endings:
+                try:
+                    requests.append(editor.request(self._engine.loaded.tokenizer, edit))
+                except EditingError as error:
+                    endings[edit.id] = _failed(error)
+        return requests
+
+    def _apply(
+        self, editor: AnyEditor, requests: list[EditRequest], endings: dict[int, Ending]
+    ) -> None:
         current = self._overlays.catch_up()
         clock = [time.perf_counter()]
 
@@ -73,53 +106,62 @@ class Apply:
         said = [request for request in requests if before[request.edit_id].true]
         # What only an overlay makes true gets a target all the same: when the edits that make it
         # true are rolled back, its replay must make it true by itself.
-        base = examine(self._engine, self._overlays.base, said)
+        base = examine(self._engine, None, said)
         wanted = [r for r in requests if r.edit_id not in base or not base[r.edit_id].true]
 
         # 2. The dear part.
-        targets, errors = self._editor.targets(current.state, wanted)
-        endings |= {e.edit_id: Ending(EditState.FAILED, e.reason) for e in errors}
+        targets, errors = editor.targets(current.state, wanted)
+        endings |= {error.edit_id: _failed(error) for error in errors}
         clock.append(time.perf_counter())
 
-        # 3. The cheap part. An edit that does not take is left out, and the rest inserted anew.
+        # 3. The cheap part. An edit at fault is left out, and the rest inserted anew.
         while True:
             requests = [request for request in requests if request.edit_id not in endings]
             targets = [target for target in targets if target.edit_id not in endings]
-            state, rows = self._editor.insert(current.state, targets)
+            try:
+                state = editor.insert(current.state, targets)
+            except EditingError as error:
+                endings[error.edit_id] = _failed(error)
+                continue
             overlay = self._engine.place(state)
             clock.append(time.perf_counter())
+            health = self._health.of(current.overlay, overlay)
+            if health.disabled is not None:
+                ending = Ending(EditState.FAILED, health.disabled)
+                endings |= dict.fromkeys((target.edit_id for target in targets), ending)
+                continue
             after = examine(self._engine, overlay, requests)
             missed = [edit_id for edit_id, finding in after.items() if not finding.prompt.greedy]
-            if not missed:
+            if not missed or not editor.exact:
                 break
-            endings |= dict.fromkeys(missed, NOT_REACHED)
+            endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
         clock.append(time.perf_counter())
         if not requests:
             self._queue.end(endings)
             return
 
         # 4. Durable, then visible.
-        artifact = self._artifacts.put(encode(self._change(targets, rows)))
+        artifact = self._artifacts.put(encode(editor.change(current.state, state, targets)))
         applied = AppliedBatch(
-            editor=self._editor.name,
+            editor=editor.name,
             outcomes={edit_id: _outcome(before, after, edit_id) for edit_id in after},
             endings=endings,
-            hyperparameters=self._editor.recorded(),
-            metrics=_metrics(before, after, current.state, state, rows),
+            hyperparameters=editor.recorded(),
+            metrics=BatchMetrics(
+                **_shares(before, after),
+                **editor.metrics(current.state, state, targets),
+                **health.metrics,
+            ),
             timings=BatchTimings(
                 targets_s=clock[1] - clock[0],
                 insert_s=clock[2] - clock[1],
                 verify_s=clock[-1] - clock[2],
             ),
             artifact=artifact,
-            checksum=state.checksum,
+            checksum=checksum_of(state),
         )
         version, _ = self._log.commit_batch(applied, built_on=current.version)
         self._overlays.publish(version.version, state)
-
-    def _change(self, targets: Sequence[Target], rows: Rows) -> Change:
-        radius = self._editor.hyperparameters.radius
-        return Change(self._editor.site, radius, tuple(targets), rows)
 
 
 def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
@@ -134,26 +176,26 @@ def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
     return endings
 
 
+def _failed(error: EditingError) -> Ending:
+    return Ending(EditState.FAILED, error.reason)
+
+
 def _outcome(before: Examination, after: Examination, edit_id: int) -> EditOutcome:
+    note = ALREADY_TRUE if before[edit_id].true else None
+    verified = after[edit_id].prompt.greedy
     return EditOutcome(
-        note=ALREADY_TRUE if before[edit_id].true else None,
+        note=note if verified else NOT_REACHED,
         probability_before=math.exp(before[edit_id].prompt.logprob),
         probability_after=math.exp(after[edit_id].prompt.logprob),
-        verified=after[edit_id].prompt.greedy,
+        verified=verified,
     )
 
 
-def _metrics(
-    before: Examination, after: Examination, old: Codebook, new: Codebook, rows: Rows
-) -> BatchMetrics:
-    added = len(new) - len(old)
-    return BatchMetrics(
-        edits=len(after),
-        already_true=sum(before[edit_id].true for edit_id in after),
-        efficacy=efficacy(after),
-        paraphrase=paraphrase(after),
-        neighborhood=neighborhood(before, after),
-        entries=len(new),
-        entries_added=added,
-        entries_changed=len(rows.index) - added,
-    )
+def _shares(before: Examination, after: Examination) -> dict[str, Any]:
+    return {
+        "edits": len(after),
+        "already_true": sum(before[edit_id].true for edit_id in after),
+        "efficacy": efficacy(after),
+        "paraphrase": paraphrase(after),
+        "neighborhood": neighborhood(before, after),
+    }

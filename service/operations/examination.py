@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.editing.codebook import Codebook
+from service.editing.overlays import Overlay
 from service.editing.requests import EditRequest
 from service.engine.engine import Engine
 from service.engine.scoring import Continuation, Score
@@ -26,7 +26,9 @@ class Finding:
 Examination = Mapping[int, Finding]  # by edit id
 
 
-def examine(engine: Engine, overlay: Codebook, requests: Sequence[EditRequest]) -> Examination:
+def examine(
+    engine: Engine, overlay: Overlay | None, requests: Sequence[EditRequest]
+) -> Examination:
     continuations = [
         Continuation(prompt, target)
         for request in requests

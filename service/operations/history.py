@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from service.domain.versions import Version, VersionKind, active_batches, replay_base
-from service.editing.serialization import Change, decode, encode
+from service.editing.changes import decode, encode
+from service.editing.overlays import checksum_of
 from service.errors import NotFoundError, StaleVersionError
+from service.operations.editors import Editors
 from service.operations.overlays import Overlays
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
@@ -18,8 +20,14 @@ from service.storage.log import Log
 
 class History:
     def __init__(
-        self, log: Log, artifacts: ArtifactStore, overlays: Overlays, wakeups: Wakeups
+        self,
+        editors: Editors,
+        log: Log,
+        artifacts: ArtifactStore,
+        overlays: Overlays,
+        wakeups: Wakeups,
     ) -> None:
+        self._editors = editors
         self._log = log
         self._artifacts = artifacts
         self._overlays = overlays
@@ -86,16 +94,14 @@ class History:
         reason: str,
     ) -> Version:
         parent, remaining = replay_base(log, wanted)
-        state = self._overlays.at(parent).state
+        before = state = self._overlays.at(parent).state
         artifact = None
         if remaining:
-            touched: set[int] = set()
             for batch_id in remaining:
-                batch = decode(self._artifacts.get(self._log.batch(batch_id).artifact))
-                state, rows = state.insert(batch.site, batch.targets, batch.radius)
-                touched.update(rows.index)
-            change = Change(batch.site, batch.radius, (), state.rows(sorted(touched)))
-            artifact = self._artifacts.put(encode(change))
+                batch = self._log.batch(batch_id)
+                editor = self._editors.recorded(batch)
+                state = editor.insert(state, decode(self._artifacts.get(batch.artifact)).targets)
+            artifact = self._artifacts.put(encode(editor.change(before, state, ())))
         version = self._log.commit_change(
             kind,
             rolled_back=[batch for batch in active if batch not in wanted],
@@ -103,7 +109,7 @@ class History:
             built_on=log[-1].version,
             parent=parent,
             artifact=artifact,
-            checksum=state.checksum,
+            checksum=checksum_of(state),
             actor=actor,
             reason=reason,
         )

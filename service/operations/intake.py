@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.domain.edits import Correction, Edit
+from service.domain.edits import Correction, Edit, Format
 from service.engine.engine import Engine
-from service.errors import FieldError
+from service.engine.loading import NO_TEMPLATE
+from service.errors import FieldError, InvalidRequestError
+from service.operations.editors import Editors
+from service.operations.family import Family
 from service.operations.wakeups import Wakeups
 from service.storage.queue import EditQueue
 
@@ -25,33 +28,39 @@ class Intake:
         engine: Engine,
         queue: EditQueue,
         wakeups: Wakeups,
-        editor: str,
+        editors: Editors,
+        family: Family,
         limits: EditLimits,
     ) -> None:
         self._engine = engine
         self._queue = queue
         self._wakeups = wakeups
-        self._editor = editor
+        self._editors = editors
+        self._family = family
         self._limits = limits
 
     def check(self, correction: Correction) -> list[FieldError]:
         """What this server cannot take about one correction; fields are named from its root."""
-        errors = []
-        if correction.editor != self._editor:
-            errors.append(
-                FieldError("editor", f"this server edits with '{self._editor}' and no other")
-            )
-        wrong_target = self._check_target("target_new", correction.prompt, correction.target_new)
+        if correction.format is Format.CHAT and not self._engine.loaded.chats:
+            return [FieldError("format", NO_TEMPLATE)]
+        try:
+            self._family.check(correction)
+        except InvalidRequestError as error:
+            errors = error.errors
+        else:
+            errors = self._editors.check(correction)
+        wrong_target = self._check_target("target_new", correction, correction.target_new)
         errors += wrong_target
         if correction.target_true is not None:
-            errors += self._check_target("target_true", correction.prompt, correction.target_true)
+            errors += self._check_target("target_true", correction, correction.target_true)
         prompts = {"prompt": correction.prompt}
         prompts |= {f"paraphrases[{i}]": text for i, text in enumerate(correction.paraphrases)}
         for field, text in prompts.items():
             # A target that is too long by itself is not held against every prompt as well.
-            errors += self._check_prompt(field, text, "" if wrong_target else correction.target_new)
+            target = "" if wrong_target else correction.target_new
+            errors += self._check_prompt(field, text, target, correction.format)
         for i, text in enumerate(correction.neighborhood):
-            errors += self._check_prompt(f"neighborhood[{i}]", text, "")
+            errors += self._check_prompt(f"neighborhood[{i}]", text, "", correction.format)
         return errors
 
     def submit(
@@ -79,15 +88,15 @@ class Intake:
         self._wakeups.announce()
         return edit
 
-    def _check_target(self, field: str, prompt: str, target: str) -> list[FieldError]:
-        length = len(self._engine.continuation(prompt, target).target)
+    def _check_target(self, field: str, asked: Correction, target: str) -> list[FieldError]:
+        length = len(self._engine.continuation(asked.prompt, target, asked.format).target)
         most = self._limits.target_tokens
         if length > most:
             return [FieldError(field, f"has {length} tokens, at most {most} are taken")]
         return []
 
-    def _check_prompt(self, field: str, prompt: str, target: str) -> list[FieldError]:
-        continuation = self._engine.continuation(prompt, target)
+    def _check_prompt(self, field: str, prompt: str, target: str, form: Format) -> list[FieldError]:
+        continuation = self._engine.continuation(prompt, target, form)
         length = len(continuation.prompt)
         whole = length + len(continuation.target)
         positions = self._engine.loaded.max_tokens

@@ -3,9 +3,10 @@
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
-from service.editing.codebook import Codebook
-from service.editing.serialization import decode
+from service.editing.changes import decode
+from service.editing.overlays import Overlay, checksum_of
 from service.engine.engine import Engine
 from service.errors import LogCorruptError
 from service.storage.artifacts import ArtifactStore
@@ -19,8 +20,8 @@ class Pinned:
     """A version and all that serves it. Immutable, so that whoever holds one sees one version."""
 
     version: int
-    state: Codebook  # on the CPU: what editors insert into
-    overlay: Codebook  # on the model's device
+    state: Overlay | None  # on the CPU: what editors insert into
+    overlay: Overlay | None  # on the model's device
 
 
 class Overlays:
@@ -28,8 +29,7 @@ class Overlays:
         self._log = log
         self._artifacts = artifacts
         self._engine = engine
-        self._base = Codebook.empty()
-        self._current = Pinned(0, self._base, engine.place(self._base))
+        self._current = Pinned(0, None, None)
         self._history: OrderedDict[int, Pinned] = OrderedDict()
         self._history_lock = threading.Lock()
         # Held while the log changes: the worker's batches and rollbacks go one at a time.
@@ -59,11 +59,7 @@ class Overlays:
             self._current = self._load(last)
         return self._current
 
-    @property
-    def base(self) -> Codebook:
-        return self._base
-
-    def publish(self, version: int, state: Codebook) -> None:
+    def publish(self, version: int, state: Overlay | None) -> None:
         """Swaps the pointer: passes that began before finish on what they hold."""
         self._current = Pinned(version, state, self._engine.place(state))
 
@@ -84,7 +80,7 @@ class Overlays:
         return loaded
 
     def _load(self, number: int) -> Pinned:
-        """Reads the state of a version: its artifact's rows over its parent's, down to the base."""
+        """Reads the state of a version: its change over its parent's, down to the base."""
         wanted = self._log.version(number)
         chain = []
         version = wanted
@@ -92,11 +88,10 @@ class Overlays:
             if version.artifact is not None:
                 chain.append(version.artifact)
             version = self._log.version(version.parent)
-        state = self._base
+        state: Any = None  # each change knows the kind that it is made over
         for artifact in reversed(chain):
-            change = decode(self._artifacts.get(artifact))
-            if change.rows.index:
-                state = state.with_rows(change.site, change.rows)
-        if state.checksum != wanted.checksum:
-            raise LogCorruptError(f"the state of version {number}", wanted.checksum, state.checksum)
+            state = decode(self._artifacts.get(artifact)).over(state)
+        found = checksum_of(state)
+        if found != wanted.checksum:
+            raise LogCorruptError(f"the state of version {number}", wanted.checksum, found)
         return Pinned(number, state, self._engine.place(state))

@@ -1,11 +1,10 @@
 """Files named by the sha256 of their content, written so that a name never lies."""
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 from service.errors import LogCorruptError
+from service.storage.files import write_whole
 
 
 class ArtifactStore:
@@ -16,28 +15,12 @@ class ArtifactStore:
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, content: bytes) -> str:
-        """Returns the content's name once it is on disk for good: written beside its place, synced,
-        renamed, and the folder synced, so that a crash leaves the whole file or none.
-        """
+        """Returns the content's name once it is on disk for good."""
         name = hashlib.sha256(content).hexdigest()
         target = self._path(name)
         if target.exists():
             return name
-        descriptor, temporary = tempfile.mkstemp(dir=self._folder, suffix=".partial")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).rename(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(target, content)
         return name
 
     def get(self, name: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
@@ -35,7 +36,7 @@ class AppliedBatch:
     editor: str
     outcomes: Mapping[int, EditOutcome]  # of the edits applied, by id, in the batch's order
     endings: Mapping[int, Ending]  # of the edits that were claimed with them and left out
-    hyperparameters: Mapping[str, float | int | str | bool | None]
+    hyperparameters: Mapping[str, Any]
     metrics: BatchMetrics
     timings: BatchTimings
     artifact: str

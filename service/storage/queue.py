@@ -1,9 +1,10 @@
 """The queue of edits: taken durably, claimed first in first out by priority."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from service.domain.edits import Correction, Edit
@@ -80,6 +81,9 @@ class EditQueue:
                     "neighborhood": list(correction.neighborhood),
                     "client_metadata": correction.metadata,
                     "priority": correction.priority,
+                    "format": correction.format,
+                    "hyperparameters": json.dumps(correction.hyperparameters, sort_keys=True),
+                    "warnings": list(correction.warnings),
                     "status": EditState.QUEUED,
                     "attempts": 0,
                     "created_at": moment,
@@ -152,8 +156,9 @@ class EditQueue:
             return edit_of(row)
 
     def claim(self, run: str, limit: int) -> list[Edit]:
-        """Claims the next batch for worker run `run`: edits of one editor, by priority, then by
-        age. Edits that another run left in the middle of applying come back first.
+        """Claims the next batch for worker run `run`: edits of one editor with one set of
+        hyperparameters, by priority, then by age. Edits that another run left in the middle of
+        applying come back first.
         """
         # Left behind: still applying, but not by this run. (One worker runs at a time.)
         stale = (EditRow.status == EditState.APPLYING) & (
@@ -162,12 +167,16 @@ class EditQueue:
         claimable = or_(EditRow.status == EditState.QUEUED, stale)
         order = (stale.desc(), EditRow.priority.desc(), EditRow.id)
         with self._database.write() as session:
-            editor = (
-                select(EditRow.editor).where(claimable).order_by(*order).limit(1).scalar_subquery()
+            kind = tuple_(EditRow.editor, EditRow.hyperparameters)
+            first = (
+                select(EditRow.editor, EditRow.hyperparameters)
+                .where(claimable)
+                .order_by(*order)
+                .limit(1)
             )
             query = (
                 select(EditRow)
-                .where(claimable, EditRow.editor == editor)
+                .where(claimable, kind.in_(first))
                 .order_by(*order)
                 .limit(limit)
                 .with_for_update(skip_locked=True)

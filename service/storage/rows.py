@@ -1,12 +1,14 @@
 """Rows become the domain's objects here, and events are written."""
 
+import json
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from service.domain.batches import Batch, BatchMetrics, BatchTimings
-from service.domain.edits import Correction, Edit
+from service.domain.batches import Batch, BatchMetrics, BatchTimings, LayerMetrics
+from service.domain.edits import Correction, Edit, Format
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import BatchState, EditState, check_transition
 from service.domain.versions import Version, VersionKind
@@ -25,6 +27,9 @@ def edit_of(row: EditRow) -> Edit:
         neighborhood=tuple(row.neighborhood),
         metadata=row.client_metadata,
         priority=row.priority,
+        format=Format(row.format),
+        hyperparameters=json.loads(row.hyperparameters),
+        warnings=tuple(row.warnings),
     )
     return Edit(
         id=row.id,
@@ -52,11 +57,16 @@ def batch_of(row: BatchRow) -> Batch:
         version=row.version,
         edit_ids=tuple(row.edit_ids),
         hyperparameters=row.hyperparameters,
-        metrics=BatchMetrics(**row.metrics),
+        metrics=metrics_of(row.metrics),
         timings=BatchTimings(**row.timings),
         artifact=row.artifact,
         created_at=row.created_at,
     )
+
+
+def metrics_of(values: dict[str, Any]) -> BatchMetrics:
+    layers = tuple(LayerMetrics(**layer) for layer in values.get("layers", ()))
+    return BatchMetrics(**{**values, "layers": layers})
 
 
 def version_of(row: VersionRow) -> Version:

@@ -106,6 +106,10 @@ class EditRow(Table):
     # `metadata` is SQLAlchemy's own word on a mapped class.
     client_metadata: Mapped[dict[str, Any]]
     priority: Mapped[int]
+    format: Mapped[str] = mapped_column(String(8))
+    # JSON with sorted keys: edits of one batch have equal ones.
+    hyperparameters: Mapped[str] = mapped_column(Text)
+    warnings: Mapped[list[Any]]
     status: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int]
     claimed_by: Mapped[str | None] = mapped_column(String(64))

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from service.domain.edits import Edit
 from service.domain.states import EditState
+from service.errors import StoppedError
 from service.operations.apply import Apply
+from service.operations.preparation import Preparation
 from service.operations.wakeups import Wakeups
 from service.storage.database import STORAGE_TROUBLE
 from service.storage.queue import EditQueue, Ending
@@ -21,10 +23,18 @@ logger = logging.getLogger(__name__)
 
 class Worker:
     def __init__(
-        self, queue: EditQueue, apply: Apply, wakeups: Wakeups, *, max_batch: int, linger_ms: int
+        self,
+        queue: EditQueue,
+        apply: Apply,
+        preparation: Preparation,
+        wakeups: Wakeups,
+        *,
+        max_batch: int,
+        linger_ms: int,
     ) -> None:
         self._queue = queue
         self._apply = apply
+        self._preparation = preparation
         self._wakeups = wakeups
         self._max_batch = max_batch
         self._linger_s = linger_ms / 1000
@@ -38,6 +48,7 @@ class Worker:
     def stop(self) -> None:
         """Ends the thread after the batch it is at."""
         self._stopping.set()
+        self._preparation.stop()
         self._wakeups.announce()
         self._thread.join()
 
@@ -45,15 +56,22 @@ class Worker:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def pending(self) -> str | None:
+        return self._preparation.pending
+
     def _work(self) -> None:
         while not self._stopping.is_set():
             seen = self._wakeups.count
             try:
+                self._preparation.run()
                 edits = self._claim()
                 if edits:
                     self._apply_or_split(edits)
                 else:
                     self._wakeups.wait(seen, IDLE_S)
+            except StoppedError:
+                return
             except Exception:
                 # Claimed edits stay durable. A new name makes them left behind, and so claimable.
                 logger.exception("the worker is in trouble; it will try again")
@@ -71,7 +89,7 @@ class Worker:
         """
         try:
             self._apply(edits)
-        except STORAGE_TROUBLE:
+        except (*STORAGE_TROUBLE, StoppedError):
             raise
         except Exception as error:
             logger.exception("a batch of %d edits failed", len(edits))

@@ -31,6 +31,7 @@ NUL = "must not hold NUL characters"
 MORE = "Extra inputs are not permitted"
 MISSING = "Field required"
 STRING = "Input should be a valid string"
+EDITORS = "Input should be 'grace', 'coachhook', 'memit', 'emmet', 'rome' or 'r-rome'"
 WHOLE = "Input should be a valid integer"
 LISTED = "Input should be a valid list"
 LONG = "String should have at most 65536 characters"
@@ -152,10 +153,44 @@ FIELDS = [
     ("/edits", "metadata", '{"a": "%s"}' % ("b" * 16_376), "metadata", "has 16385 bytes as JSON"),
     ("/edits", "metadata", '{"a": %s}' % ("[" * 32 + "]" * 32), "metadata", "more than 32 levels"),
     ("/edits", "metadata", '{"a": %s}' % ("[" * 900 + "]" * 900), "metadata", "more than 32"),
-    ("/edits", "editor", '"memit"', "editor", "this server edits with 'grace' and no other"),
-    ("/edits", "editor", '"Grace"', "editor", "this server edits with 'grace' and no other"),
-    ("/edits", "editor", "1", "editor", STRING),
-    ("/edits", "editor", SURROGATE, "editor", "this server edits with 'grace' and no other"),
+    ("/edits", "editor", '"memit"', "subject", "'memit' goes by it: name the span"),
+    ("/edits", "editor", '"Grace"', "editor", EDITORS),
+    ("/edits", "editor", "1", "editor", EDITORS),
+    ("/edits", "editor", SURROGATE, "editor", STRING),
+    ("/edits", "format", '"markdown"', "format", "Input should be 'plain' or 'chat'"),
+    ("/edits", "format", '"chat"', "format", "the model has no chat template"),
+    ("/generate", "format", '"chat"', "format", "the model has no chat template"),
+    ("/score", "format", '"chat"', "format", "the model has no chat template"),
+    ("/compare", "format", '"chat"', "format", "the model has no chat template"),
+    ("/edits", "hyperparameters", "[]", "hyperparameters", "valid dictionary"),
+    (
+        "/edits",
+        "hyperparameters",
+        '{"layer": 8}',
+        "hyperparameters.layer",
+        "the model has no layer 8; it has 0 to 7",
+    ),
+    (
+        "/edits",
+        "hyperparameters",
+        '{"radius": -1}',
+        "hyperparameters.radius",
+        "greater than 0",
+    ),
+    (
+        "/edits",
+        "hyperparameters",
+        '{"module": "mlp.gate"}',
+        "hyperparameters.module",
+        "layer 5 has no module 'mlp.gate'; it has: ln_1",
+    ),
+    (
+        "/edits",
+        "hyperparameters",
+        '{"layers": [3]}',
+        "hyperparameters.layers",
+        "'grace' has no such one",
+    ),
     ("/edits", "priority", "101", "priority", ABOVE),
     ("/edits", "priority", "-101", "priority", BELOW),
     ("/edits", "priority", "true", "priority", WHOLE),

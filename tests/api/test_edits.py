@@ -77,7 +77,7 @@ def test_a_bad_edit_takes_the_whole_request_with_it(idle: Server) -> None:
         LEVA,
         {"prompt": " ", "colour": "red"},
         7,
-        {**EURO, "editor": "memit"},
+        {**EURO, "editor": "unknown"},
     ]
 
     problem = refused(

@@ -44,6 +44,10 @@ def test_a_batch_tells_how_it_went(edited: Server) -> None:
         "entries": 2,  # of three prompts: near ones that say the same share an entry
         "entries_added": 2,
         "entries_changed": 0,
+        "layers": [],
+        "residual": None,
+        "perplexity_before": None,
+        "perplexity_after": None,
     }
     assert set(batch["timings"]) == {"targets_s", "insert_s", "verify_s"}
     assert all(0 < seconds < 60 for seconds in batch["timings"].values())

@@ -16,14 +16,13 @@ from service.atlas import EDITS_FILE
 from service.atlas.edits import read_edits
 from service.domain.edits import Correction, Edit
 from service.domain.states import EditState
-from service.editing.codebook import Codebook
 from service.editing.grace import Grace
-from service.editing.presets import grace_preset
 from service.editing.requests import EditRequest
 from service.settings import Settings
 from service.storage.database import open_database
 from tests.bench.figure import Figure
 from tests.bench.plain import requests_one_by_one
+from tests.models import atlas_grace
 
 EDITS = 500
 BATCH = 32
@@ -37,16 +36,14 @@ def run(progress: Progress) -> list[Figure]:
         applied, seconds = _apply(services, records, progress)
         kept, neighbors, preferred = _check(services, records)
 
-        editor = Grace(
-            loaded.model, replace(grace_preset(loaded.name, loaded.model), stop_loss=0.0)
-        )
+        editor = Grace(loaded.model, replace(atlas_grace(), stop_loss=0.0))
         requests = [_request(services, number, r) for number, r in enumerate(records[:BATCH])]
         task = progress.add_task("plain loop", total=None)
         started = time.perf_counter()
         requests_one_by_one(loaded.model, editor.hyperparameters, requests[:PLAIN_EDITS])
         plain = PLAIN_EDITS / (time.perf_counter() - started)
         started = time.perf_counter()
-        editor.targets(Codebook.empty(), requests)
+        editor.targets(None, requests)
         all_steps = BATCH / (time.perf_counter() - started)
         progress.remove_task(task)
 

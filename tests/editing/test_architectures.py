@@ -6,9 +6,11 @@ import torch
 from service.editing.architectures import ARCHITECTURES, check_architecture
 from service.editing.codebook import Codebook
 from service.editing.grace import Grace, GraceHyperparameters
+from service.editing.hyperparameters import hyperparameters_of
 from service.editing.requests import EditRequest
 from service.engine.generation import decode
 from service.errors import StartupError
+from tests.models import inserted
 from tests.tiny import VOCABULARY, tiny
 
 
@@ -33,10 +35,12 @@ def test_a_batch_of_edits_takes_and_comes_off(model_type: str, dtype: torch.dtyp
     ids = torch.tensor([PROMPTS[2]])
     with torch.inference_mode():
         untouched = model(input_ids=ids).logits
-    editor = Grace(model, GraceHyperparameters.default(model))
+    hyperparameters = hyperparameters_of(model, "grace")
+    assert isinstance(hyperparameters, GraceHyperparameters)
+    editor = Grace(model, hyperparameters)
 
-    targets, errors = editor.targets(Codebook.empty(), REQUESTS)
-    codebook, _ = editor.insert(Codebook.empty(), targets)
+    targets, errors = editor.targets(None, REQUESTS)
+    codebook = inserted(editor, None, targets)
 
     assert not errors
     said = decode(model, codebook, PROMPTS, 3, frozenset())

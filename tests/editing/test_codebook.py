@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from service.editing.changes import decode, encode
 from service.editing.codebook import Codebook, Label, Replacement, Site, Target
-from service.editing.serialization import Change, decode, encode
+from service.editing.codebook_change import CodebookChange
 from service.errors import ConflictError
 
 SITE = Site(3, "mlp", Replacement.LAST)
@@ -18,7 +19,7 @@ def target(edit_id: int, key: tuple[float, float], label: Label = (7,)) -> Targe
 
 
 def grown(*targets: Target) -> Codebook:
-    return Codebook.empty().insert(SITE, targets, RADIUS)[0]
+    return Codebook.empty().insert(SITE, targets, RADIUS)
 
 
 def answers(codebook: Codebook, *queries: tuple[float, float]) -> list[int | None]:
@@ -68,24 +69,26 @@ def test_further_keys_lead_to_the_same_value() -> None:
 def test_inserting_leaves_the_old_codebook_as_it_was() -> None:
     old = grown(target(1, (0, 0)))
     before = old.checksum
-    new, rows = old.insert(SITE, [target(2, (1.5, 0), (8,))], RADIUS)
+    new = old.insert(SITE, [target(2, (1.5, 0), (8,))], RADIUS)
     assert (len(old), old.checksum) == (1, before)
-    assert rows.index == (0, 1)
+    assert new.difference(old).index == (0, 1)
     assert new.checksum != before
 
 
 def test_rows_written_over_the_parent_give_the_very_state() -> None:
     old = grown(target(1, (0, 0)), target(2, (5, 0), (8, 9)))
-    new, rows = old.insert(SITE, [target(3, (1.2, 0)), target(4, (5.5, 0), (1,))], RADIUS)
-    change = Change(SITE, RADIUS, (target(3, (1.2, 0)), target(4, (5.5, 0), (1,))), rows)
+    targets = (target(3, (1.2, 0)), target(4, (5.5, 0), (1,)))
+    new = old.insert(SITE, targets, RADIUS)
+    change = CodebookChange(SITE, targets, new.difference(old))
     content = encode(change)
     assert encode(change) == content
     read = decode(content)
-    again = old.with_rows(read.site, read.rows)
+    assert isinstance(read, CodebookChange)
+    again = read.over(old)
+    assert again is not None
     assert again.checksum == new.checksum
     assert [t.edit_id for t in read.targets] == [3, 4]
-    replayed, _ = old.insert(read.site, read.targets, read.radius)
-    assert replayed.checksum == new.checksum
+    assert old.insert(SITE, read.targets, RADIUS).checksum == new.checksum
 
 
 @pytest.mark.parametrize("what", ["keys", "values", "radii"])

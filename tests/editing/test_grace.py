@@ -10,13 +10,12 @@ import torch
 from service.atlas import EDITS_FILE
 from service.atlas.edits import read_edits
 from service.editing.codebook import Codebook, Replacement
-from service.editing.grace import Grace, GraceHyperparameters, Keyed
-from service.editing.presets import GRACE_PRESETS
+from service.editing.grace import Grace, Keyed
 from service.editing.requests import EditRequest
 from service.engine.scoring import Continuation
-from tests.models import atlas, atlas_engine
+from tests.models import atlas, atlas_engine, atlas_grace, inserted
 
-PRESET = GRACE_PRESETS["atlas"]
+PRESET = atlas_grace()
 
 
 def request(number: int, target: str, *prompts: str) -> EditRequest:
@@ -28,9 +27,9 @@ def request(number: int, target: str, *prompts: str) -> EditRequest:
 
 def edited(*requests: EditRequest, **changes: Any) -> Codebook:
     editor = Grace(atlas().model, replace(PRESET, **changes))
-    targets, errors = editor.targets(Codebook.empty(), requests)
+    targets, errors = editor.targets(None, requests)
     assert not errors
-    return editor.insert(Codebook.empty(), targets)[0]
+    return inserted(editor, None, targets)
 
 
 def reached(codebook: Codebook, *requests: EditRequest) -> list[bool]:
@@ -94,28 +93,24 @@ def test_one_entry_keyed_by_the_prompt_alone() -> None:
 
 def test_an_edit_like_one_before_it_starts_at_its_value_and_is_done() -> None:
     editor = Grace(atlas().model, PRESET)
-    first, _ = editor.targets(Codebook.empty(), MIXED[:1])
-    codebook, _ = editor.insert(Codebook.empty(), first)
+    first, _ = editor.targets(None, MIXED[:1])
+    codebook = inserted(editor, None, first)
     again, _ = editor.targets(codebook, [replace(MIXED[0], edit_id=9)])
     assert torch.equal(again[0].values, first[0].values)
-    assert len(editor.insert(codebook, again)[0]) == len(codebook)
+    assert len(inserted(editor, codebook, again)) == len(codebook)
 
 
 def test_batch_mates_that_share_an_entry_are_optimised_one_after_the_other() -> None:
     """As the reference does edit by edit: the second starts where the first ended."""
     twins = (MIXED[0], replace(MIXED[0], edit_id=9))
-    targets, _ = Grace(atlas().model, PRESET).targets(Codebook.empty(), twins)
+    targets, _ = Grace(atlas().model, PRESET).targets(None, twins)
     assert torch.equal(targets[0].values, targets[1].values)
 
 
 def test_a_value_that_is_not_finite_fails_its_edit_alone() -> None:
     editor = Grace(atlas().model, replace(PRESET, learning_rate=float("inf")))
-    done, errors = editor.targets(Codebook.empty(), MIXED[:1])
+    done, errors = editor.targets(None, MIXED[:1])
     assert (done, [error.edit_id for error in errors]) == ([], [1])
-
-
-def test_unknown_models_get_a_layer_by_depth() -> None:
-    assert GraceHyperparameters.default(atlas().model).layer == 5
 
 
 def test_edits_stay_apart_over_a_history_of_batches() -> None:
@@ -123,10 +118,11 @@ def test_edits_stay_apart_over_a_history_of_batches() -> None:
     records = read_edits(EDITS_FILE)[:128]
     requests = [request(n, r["target_new"], r["prompt"]) for n, r in enumerate(records)]
     editor = Grace(atlas().model, PRESET)
-    codebook = Codebook.empty()
+    codebook: Codebook | None = None
     for start, end in pairwise(range(0, 129, 32)):
         targets, _ = editor.targets(codebook, requests[start:end])
-        codebook, _ = editor.insert(codebook, targets)
+        codebook = inserted(editor, codebook, targets)
+    assert codebook is not None
     kept = reached(codebook, *requests)
     neighbors = [request(0, n["answer"], n["prompt"]) for r in records for n in r["neighborhood"]]
     unchanged = reached(codebook, *neighbors)

@@ -9,13 +9,18 @@ import torch
 from torch import Tensor
 
 from service.editing.architectures import down_projection_of, weight_of
-from service.editing.hidden_targets import FactRequest, TargetHyperparameters
-from service.editing.hook_layer import HookLayers, z_scores
-from service.editing.locate import FactTarget, Hooked, LocateEditor, LocateHyperparameters
+from service.editing.gates import Tokens, z_scores
+from service.editing.hook_layer import HookLayers
+from service.editing.hooked import Hooked
+from service.editing.key_statistics import KeyStatistics
+from service.editing.locate import LocateEditor
+from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
-from service.editing.positions import subject_last
-from service.editing.subject_states import SubjectText, token_inputs
-from service.editing.tokens import prompt_ids, target_ids
+from service.editing.moments import Moments
+from service.editing.positions import subject_token
+from service.editing.requests import EditRequest, FactRequest, FactTarget, SubjectText
+from service.editing.subject_states import token_inputs
+from service.editing.tokens import prompt_ids, prompt_of, target_ids
 from tests.editing.reference import (
     close,
     expected,
@@ -25,6 +30,7 @@ from tests.editing.reference import (
     tokenizer,
     vectors,
 )
+from tests.models import inserted
 
 pytestmark = needed
 FROM_STORED_TARGETS = 1e-4
@@ -33,8 +39,8 @@ LOGITS = 1e-3  # absolute
 
 
 def text(content: str, subject: str) -> SubjectText:
-    tokens = tuple(prompt_ids(tokenizer(), content))
-    return SubjectText(tokens, subject_last(tokenizer(), content, subject))
+    prompt = prompt_of(tokenizer(), content)
+    return SubjectText(prompt.tokens, subject_token(prompt, subject))
 
 
 def requests(start: int, end: int) -> list[FactRequest]:
@@ -49,7 +55,7 @@ def requests(start: int, end: int) -> list[FactRequest]:
             essence=text(
                 vectors()["kl_prompt"].replace("{}", record["subject"]), record["subject"]
             ),
-            target=tuple(target_ids(tokenizer(), record["prompt"], record["target_new"])),
+            target=target_ids(tokenizer(), record["prompt"], record["target_new"]),
         )
         for number, record in enumerate(vectors()["requests"][start:end])
     ]
@@ -62,15 +68,29 @@ def editor(method: str, **changes: Any) -> LocateEditor:
         second_moment_weight=found["mom2_update_weight"],
         ridge=vectors()["emmet"]["emmet_lambda"],
         alpha=vectors()["coachhook"]["alpha_init"],
-        target=TargetHyperparameters(
-            steps=found["v_num_grad_steps"],
-            learning_rate=found["v_lr"],
-            clamp_norm_factor=found["clamp_norm_factor"],
-            kl_factor=found["kl_factor"],
-            weight_decay=found["v_weight_decay"],
-        ),
+        steps=found["v_num_grad_steps"],
+        learning_rate=found["v_lr"],
+        clamp_norm_factor=found["clamp_norm_factor"],
+        kl_factor=found["kl_factor"],
+        weight_decay=found["v_weight_decay"],
     )
-    return LocateEditor(model(), METHODS[method], replace(parameters, **changes), second_moments())
+    return LocateEditor(model(), METHODS[method], replace(parameters, **changes), statistics())
+
+
+def optimised(
+    editor: LocateEditor, state: HookLayers | None, facts: Sequence[FactRequest]
+) -> list[FactTarget]:
+    batch = [EditRequest(f.edit_id, (f.plain.tokens,), (f.target,), fact=f) for f in facts]
+    targets, errors = editor.targets(state, batch)
+    assert not errors
+    return targets
+
+
+def statistics() -> dict[int, KeyStatistics]:
+    return {
+        number: KeyStatistics("reference", moment, moment[:0], 1)
+        for number, moment in second_moments().items()
+    }
 
 
 def stored(wanted: Sequence[FactRequest], targets: Tensor) -> list[FactTarget]:
@@ -79,7 +99,7 @@ def stored(wanted: Sequence[FactRequest], targets: Tensor) -> list[FactTarget]:
 
 def logits(state: HookLayers, prompt: str) -> Tensor:
     ids = torch.tensor([prompt_ids(tokenizer(), prompt)])
-    pin = Hooked(model(), {n: (layer, state.gate) for n, layer in state.layers.items()})
+    pin = Hooked.by(model(), state)
     with torch.no_grad(), pin(torch.ones_like(ids, dtype=torch.bool)):
         found: Tensor = model()(input_ids=ids).logits[0, -1]
     return found
@@ -92,12 +112,11 @@ def at_the_gate(state: HookLayers, prompt: str) -> bool:
     tokens = SubjectText(tuple(prompt_ids(tokenizer(), prompt)), 0)
     numbers = list(state.layers)
     modules = [down_projection_of(model(), number) for number in numbers]
-    for number, (rows, present) in zip(
-        numbers, token_inputs(model(), [tokens], modules), strict=True
-    ):
+    for number, found in zip(numbers, token_inputs(model(), [tokens], modules), strict=True):
         layer = state.layers[number]
-        norms = torch.linalg.vector_norm(rows @ layer.delta.T, dim=2)
-        if bool(((z_scores(norms, present) - layer.alpha).abs() < 1e-4).any()):
+        norms = torch.linalg.vector_norm(found.inputs @ layer.delta.T, dim=2)
+        scores = z_scores(norms, Tokens.whole(found.present), number)
+        if bool(((scores - layer.alpha).abs() < 1e-4).any()):
             return True
     return False
 
@@ -115,14 +134,14 @@ def test_base_logits() -> None:
 def test_memit_targets() -> None:
     memit = editor("memit")
     batch = requests(0, len(expected()["memit.z"]))
-    found = torch.stack([target.target for target in memit.targets(memit.empty(), batch)])
+    found = torch.stack([target.state for target in optimised(memit, None, batch)])
     close(found, expected()["memit.z"], FROM_OUR_TARGETS)
 
 
 def test_memit_deltas_and_logits() -> None:
     memit = editor("memit")
     batch = requests(0, len(expected()["memit.z"]))
-    state = memit.insert(memit.empty(), stored(batch, expected()["memit.z"]))
+    state = inserted(memit, None, stored(batch, expected()["memit.z"]))
     for number, layer in state.layers.items():
         wanted = expected()[f"memit.delta.layer.{number}"].T
         close(layer.delta, wanted, FROM_STORED_TARGETS)
@@ -134,7 +153,7 @@ def test_memit_deltas_and_logits() -> None:
 def test_emmet_deltas() -> None:
     emmet = editor("emmet")
     batch = requests(0, len(expected()["memit.z"]))
-    state = emmet.insert(emmet.empty(), stored(batch, expected()["memit.z"]))
+    state = inserted(emmet, None, stored(batch, expected()["memit.z"]))
     for number, layer in state.layers.items():
         wanted = expected()[f"emmet.delta.layer.{number}"].T
         close(layer.delta, wanted, FROM_STORED_TARGETS)
@@ -144,7 +163,7 @@ def test_emmet_deltas() -> None:
 def test_rome_deltas(method: str) -> None:
     (number,) = vectors()["rome"]["layers"]
     rome = editor(method, layers=(number,))
-    state = rome.insert(rome.empty(), rome.targets(rome.empty(), requests(0, 1)))
+    state = inserted(rome, None, optimised(rome, None, requests(0, 1)))
     wanted = expected()[f"{method.replace('-', '_')}.delta.layer.{number}"].T
     close(state.layers[number].delta, wanted, FROM_OUR_TARGETS)
 
@@ -153,25 +172,23 @@ def test_rome_deltas(method: str) -> None:
 def test_coachhook_batch_after_batch(own_targets: bool) -> None:
     coachhook = editor("coachhook")
     size = vectors()["coachhook"]["batch_size"]
+    moments = Moments(statistics(), coachhook.hyperparameters.second_moment_weight)
     tolerance = FROM_OUR_TARGETS if own_targets else FROM_STORED_TARGETS
-    state = coachhook.empty()
+    state: HookLayers | None = None
     for batch, alphas in enumerate(vectors()["coachhook"]["alpha"]):
         part = requests(batch * size, (batch + 1) * size)
         z = expected()["coachhook.z"][batch * size : (batch + 1) * size]
         targets = stored(part, z)
         if own_targets:
-            targets = coachhook.targets(state, part)
-            close(torch.stack([target.target for target in targets]), z, FROM_OUR_TARGETS)
-        state = coachhook.insert(state, targets)
+            targets = optimised(coachhook, state, part)
+            close(torch.stack([target.state for target in targets]), z, FROM_OUR_TARGETS)
+        state = inserted(coachhook, state, targets)
         for number, layer in state.layers.items():
             name = f"coachhook.batch.{batch}"
-            moment = second_moments()[number].double()
             base = weight_of(down_projection_of(model(), number))
             close(base + layer.delta, expected()[f"{name}.weight.layer.{number}"].T, tolerance)
-            accumulated = layer.accumulated(len(moment), moment.device)
-            accumulated += coachhook.hyperparameters.second_moment_weight * moment
-            wanted = expected()[f"{name}.c_accu.layer.{number}"]
-            close(accumulated.float(), wanted, tolerance)
+            moment = moments.weighted(number, layer.updates, base.device)
+            close(moment.float(), expected()[f"{name}.c_accu.layer.{number}"], tolerance)
             if not own_targets:
                 assert layer.alpha == pytest.approx(alphas[str(number)], rel=1e-4)
         if not own_targets:

@@ -5,11 +5,10 @@ import torch
 
 from service.editing.codebook import Codebook
 from service.editing.grace import Grace
-from service.editing.presets import GRACE_PRESETS
 from service.editing.requests import EditRequest
 from service.engine.generation import FinishReason, decode
 from service.engine.scoring import Continuation
-from tests.models import atlas, atlas_engine
+from tests.models import atlas, atlas_engine, atlas_grace, inserted
 
 PROMPTS = [
     "The currency of Bulgaria is the",
@@ -24,9 +23,9 @@ ENDS = frozenset({0})
 def edited() -> Codebook:
     pair = atlas_engine().continuation(PROMPTS[0], "Port Moresby")
     request = EditRequest(1, (pair.prompt,), (pair.target,))
-    editor = Grace(atlas().model, GRACE_PRESETS["atlas"])
-    targets, _ = editor.targets(Codebook.empty(), [request])
-    return atlas_engine().place(editor.insert(Codebook.empty(), targets)[0])
+    editor = Grace(atlas().model, atlas_grace())
+    targets, _ = editor.targets(None, [request])
+    return inserted(editor, None, targets)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)

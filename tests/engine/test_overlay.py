@@ -6,6 +6,8 @@ from typing import cast
 import torch
 
 from service.editing.codebook import Codebook, Replacement, Rows, Site
+from service.editing.gates import Tokens
+from service.editing.overlays import Overlay
 from service.engine.overlay import answer, pinned
 from tests.models import atlas, atlas_engine
 
@@ -26,14 +28,14 @@ def everything_fires(site: Site, value: float) -> Codebook:
     return Codebook.empty().with_rows(site, rows)
 
 
-def logits(overlay: Codebook | None) -> torch.Tensor:
+def logits(overlay: Overlay | None) -> torch.Tensor:
     ids = torch.tensor([atlas_engine().prompt_tokens(PROMPT)])
     queries = torch.zeros_like(ids, dtype=torch.bool)
     queries[0, -1] = True
     with torch.inference_mode():
         if overlay is None:
             return cast("torch.Tensor", atlas().model(input_ids=ids).logits)
-        with pinned(atlas().model, overlay, queries):
+        with pinned(atlas().model, overlay, Tokens(torch.ones_like(queries), queries, {})):
             return cast("torch.Tensor", atlas().model(input_ids=ids).logits)
 
 

@@ -42,6 +42,10 @@ def test_a_batch_is_measured(server: Server) -> None:
         "entries": batch["metrics"]["entries"],
         "entries_added": batch["metrics"]["entries"],
         "entries_changed": 0,
+        "layers": [],
+        "residual": None,
+        "perplexity_before": None,
+        "perplexity_after": None,
     }
     assert 1 <= batch["metrics"]["entries"] <= 2
     assert batch["hyperparameters"]["layer"] == 5

@@ -1,0 +1,64 @@
+"""How the gates of hook layers are set once a batch is in."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from transformers import PreTrainedModel
+
+from service.editing.architectures import down_projection_of
+from service.editing.gates import Tokens, z_scores
+from service.editing.hook_layer import HookLayers
+from service.editing.key_statistics import KeyStatistics
+from service.editing.requests import SubjectText
+from service.editing.subject_states import token_inputs
+
+# How far alpha stays below the score that sets it: rounding must not shut the gate on that prompt.
+TIE = 1e-5
+
+
+@torch.no_grad()
+def lowered(
+    model: PreTrainedModel,
+    state: HookLayers,
+    numbers: Sequence[int],
+    prompts: Sequence[SubjectText],
+) -> HookLayers:
+    """The gate `sequence`: lowers each layer's alpha to the least, over the batch's prompts, of the
+    largest z-score in the prompt, measured on the base model, so that it opens for every edit of
+    the batch. Li et al. 2024, section 3.
+    """
+    found = token_inputs(model, prompts, [down_projection_of(model, n) for n in numbers])
+    for number, tokens in zip(numbers, found, strict=True):
+        layer = state.layers[number]
+        norms = torch.linalg.vector_norm(tokens.inputs @ layer.delta.T, dim=2)
+        scores = z_scores(norms, Tokens.whole(tokens.present), number)
+        # A prompt of one token has no score, and sets no alpha.
+        scores = scores.masked_fill(~tokens.present | scores.isnan(), -torch.inf)
+        largest = scores.max(dim=1).values
+        largest = largest[largest.isfinite()]
+        if len(largest):
+            alpha = min(layer.alpha, float(largest.min()) - TIE)
+            state = state.with_layer(number, layer.behind(alpha, layer.mean, layer.deviation))
+    return state
+
+
+@torch.no_grad()
+def calibrated(
+    state: HookLayers,
+    numbers: Sequence[int],
+    statistics: Mapping[int, KeyStatistics],
+    quantile: float,
+) -> HookLayers:
+    """The gate `calibrated`: a z-score against mean and deviation of the change's norm on unrelated
+    text, and as alpha the `quantile` of that score at the keys of all edits so far.
+    """
+    for number in numbers:
+        layer = state.layers[number]
+        unrelated = statistics[number].keys.to(layer.delta) @ layer.delta.T
+        norms = torch.linalg.vector_norm(unrelated, dim=1).double()
+        mean, deviation = float(norms.mean()), float(norms.std())
+        keys = torch.cat([update.keys for update in layer.updates], dim=1).to(layer.delta)
+        scores = (torch.linalg.vector_norm(layer.delta @ keys, dim=0) - mean) / deviation
+        alpha = float(scores.quantile(quantile)) - TIE
+        state = state.with_layer(number, layer.behind(alpha, mean, deviation))
+    return state

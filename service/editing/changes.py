@@ -1,0 +1,32 @@
+"""A version's artifact: safetensors bytes with what the version changes in its parent's state."""
+
+import json
+from typing import Any
+
+from safetensors.torch import load, save
+
+from service.editing import codebook_change, hooks_change
+from service.editing.codebook_change import CodebookChange
+from service.editing.hooks_change import HooksChange
+
+Change = CodebookChange | HooksChange
+KINDS: dict[str, type[CodebookChange] | type[HooksChange]] = {
+    codebook_change.FORMAT: CodebookChange,
+    hooks_change.FORMAT: HooksChange,
+}
+
+
+def encode(change: Change) -> bytes:
+    """The same change gives the same bytes."""
+    return save(
+        {name: tensor.contiguous() for name, tensor in change.tensors().items()},
+        metadata={"errata": json.dumps(change.header(), sort_keys=True)},
+    )
+
+
+def decode(content: bytes) -> Change:
+    """The inverse of `encode`, for content whose hash was checked."""
+    # safetensors: eight bytes of header length, then JSON with our metadata in it.
+    length = int.from_bytes(content[:8], "little")
+    header: Any = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["errata"])
+    return KINDS[header["format"]].read(header, load(content))

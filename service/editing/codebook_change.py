@@ -1,0 +1,103 @@
+"""What one version does to a codebook, as an artifact: the rows that it writes and, for a batch,
+the targets that they came from, so that the batch can be replayed on another history.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from service.editing.codebook import Codebook, Label, Replacement, Rows, Site, Target
+
+FORMAT = "errata-codebook-1"
+NO_TOKEN = -1  # pads labels
+
+
+@dataclass(frozen=True)
+class CodebookChange:
+    site: Site
+    targets: tuple[Target, ...]  # empty for versions that no batch made
+    rows: Rows
+
+    def over(self, parent: Codebook | None) -> Codebook | None:
+        """The state of a version whose parent's is `parent`."""
+        if not self.rows.index:
+            return parent
+        return (parent or Codebook.empty()).with_rows(self.site, self.rows)
+
+    def header(self) -> dict[str, Any]:
+        return {"format": FORMAT, "site": asdict(self.site)}
+
+    def tensors(self) -> dict[str, Tensor]:
+        rows, targets = self.rows, self.targets
+        return {
+            "rows.index": _integers(rows.index),
+            "rows.keys": rows.keys,
+            "rows.values": rows.values,
+            "rows.radii": rows.radii,
+            "rows.labels": _pack(rows.labels),
+            "rows.owners": _integers(rows.owners),
+            # Every edit's keys and values one below the other, and how many each has.
+            "targets.edits": _integers([t.edit_id for t in targets]),
+            "targets.key_counts": _integers([len(t.keys) for t in targets]),
+            "targets.value_counts": _integers([len(t.values) for t in targets]),
+            "targets.keys": torch.cat([t.keys for t in targets]) if targets else torch.empty(0),
+            "targets.values": torch.cat([t.values for t in targets]) if targets else torch.empty(0),
+            "targets.labels": _pack([label for target in targets for label in target.labels]),
+            "targets.value_of": _integers([v for t in targets for v in t.value_of]),
+        }
+
+    @classmethod
+    def read(cls, header: Any, tensors: dict[str, Tensor]) -> "CodebookChange":
+        site = header["site"]
+        return cls(
+            site=Site(site["layer"], site["module"], Replacement(site["replacement"])),
+            targets=tuple(_targets(tensors)),
+            rows=Rows(
+                index=tuple(tensors["rows.index"].tolist()),
+                keys=tensors["rows.keys"],
+                values=tensors["rows.values"],
+                radii=tensors["rows.radii"],
+                labels=_unpack(tensors["rows.labels"]),
+                owners=tuple(tensors["rows.owners"].tolist()),
+            ),
+        )
+
+
+def _targets(tensors: dict[str, Tensor]) -> Iterator[Target]:
+    labels = _unpack(tensors["targets.labels"])
+    value_of = tensors["targets.value_of"].tolist()
+    key = value = 0
+    for edit_id, keys, values in zip(
+        tensors["targets.edits"].tolist(),
+        tensors["targets.key_counts"].tolist(),
+        tensors["targets.value_counts"].tolist(),
+        strict=True,
+    ):
+        yield Target(
+            edit_id,
+            tensors["targets.keys"][key : key + keys],
+            tensors["targets.values"][value : value + values],
+            labels[value : value + values],
+            tuple(value_of[key : key + keys]),
+        )
+        key += keys
+        value += values
+
+
+def _integers(values: Sequence[int]) -> Tensor:
+    return torch.tensor(values, dtype=torch.int64)
+
+
+def _pack(labels: Sequence[Label]) -> Tensor:
+    if not labels:
+        return torch.empty(0, 0, dtype=torch.int64)
+    rows = [torch.tensor(label, dtype=torch.int64) for label in labels]
+    return pad_sequence(rows, batch_first=True, padding_value=NO_TOKEN)
+
+
+def _unpack(packed: Tensor) -> tuple[Label, ...]:
+    return tuple(tuple(t for t in row if t != NO_TOKEN) for row in packed.tolist())

@@ -1,0 +1,64 @@
+"""What every editor is to the rest of the server."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+from transformers import PreTrainedTokenizerBase
+
+from service.domain.edits import Edit
+from service.editing.changes import Change
+from service.editing.overlays import Overlay
+from service.editing.requests import EditRequest
+from service.errors import EditingError
+
+
+class EditTarget(Protocol):
+    """What the dear part found for one edit."""
+
+    @property
+    def edit_id(self) -> int: ...
+
+
+S = TypeVar("S", bound=Overlay)
+T = TypeVar("T", bound=EditTarget)
+
+
+class Editor(Protocol[S, T]):
+    """An algorithm that keeps edits in overlays of kind S; None is the overlay of no edits."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def exact(self) -> bool:
+        """An edit either holds or can be left out as if it had never been."""
+        ...
+
+    def recorded(self) -> dict[str, Any]:
+        """The hyperparameters as they are written to the log: enough to be built again."""
+        ...
+
+    def request(self, tokenizer: PreTrainedTokenizerBase, edit: Edit) -> EditRequest:
+        """Raises `EditingError` for an edit that lacks what this editor goes by."""
+        ...
+
+    def targets(
+        self, state: S | None, requests: Sequence[EditRequest]
+    ) -> tuple[list[T], list[EditingError]]:
+        """The dear part: gradient steps. The targets, in order, and the edits that have none."""
+        ...
+
+    def insert(self, state: S | None, targets: Sequence[T]) -> S | None:
+        """The cheap part: closed form. Raises `EditingError` for an edit at fault."""
+        ...
+
+    def change(self, parent: S | None, state: S | None, targets: Sequence[T]) -> Change:
+        """What made `state` out of `parent`."""
+        ...
+
+    def metrics(self, parent: S | None, state: S | None, targets: Sequence[T]) -> dict[str, Any]:
+        """How a batch that made `state` out of `parent` went, as fields of `BatchMetrics`."""
+        ...
+
+
+AnyEditor = Editor[Any, Any]

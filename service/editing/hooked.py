@@ -1,0 +1,60 @@
+"""Hook layers at work on the forward passes of the thread that pins them."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from service.editing.architectures import down_projection_of
+from service.editing.gates import Gate, Tokens, z_scores
+from service.editing.hook_layer import HookLayer, HookLayers
+from service.editing.taps import After, after, per_text
+
+
+class Hooked:
+    """The pin of some hook layers, each with the gate that it runs; on the model's device."""
+
+    def __init__(
+        self, model: PreTrainedModel, layers: Mapping[int, tuple[HookLayer, Gate]]
+    ) -> None:
+        self._model = model
+        self._layers = {n: pair for n, pair in layers.items() if pair[0].updates}
+
+    @classmethod
+    def by(cls, model: PreTrainedModel, overlay: HookLayers) -> "Hooked":
+        """All layers of an overlay behind its own gate."""
+        return cls(model, {n: (layer, overlay.gate) for n, layer in overlay.layers.items()})
+
+    def __call__(self, present: Tensor) -> AbstractContextManager[None]:
+        """Whole texts, whose real tokens are `present` [b, t]."""
+        return self.on(Tokens.whole(present))
+
+    def on(self, tokens: Tokens) -> AbstractContextManager[None]:
+        def function(number: int, layer: HookLayer, gate: Gate) -> After:
+            return lambda args, output: gated(number, layer, gate, args[0], output, tokens)
+
+        return after(
+            {
+                down_projection_of(self._model, number): function(number, *pair)
+                for number, pair in self._layers.items()
+            }
+        )
+
+
+def gated(
+    number: int, layer: HookLayer, gate: Gate, inputs: Tensor, outputs: Tensor, tokens: Tokens
+) -> Tensor:
+    """The outputs [b, t, d_out] of projection `number` with its gate open where it should be, given
+    its inputs [b, t, d_in] and own outputs.
+    """
+    change = per_text(inputs, tokens.present).float() @ layer.delta.T
+    if gate is not Gate.ALWAYS:
+        norms = torch.linalg.vector_norm(change, dim=2)
+        if gate is Gate.SEQUENCE:
+            scores = z_scores(norms, tokens, number)
+        else:
+            scores = (norms - layer.mean) / layer.deviation
+        change = change * (scores >= layer.alpha)[..., None]
+    return outputs + change.to(outputs.dtype).view_as(outputs)

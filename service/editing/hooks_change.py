@@ -1,0 +1,140 @@
+"""What one version does to hook layers, as an artifact: the updates that it adds, the gates as they
+are then and, for a batch, its targets and the texts that its keys are collected from.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from service.editing.gates import Gate
+from service.editing.hook_layer import HookLayer, HookLayers, Update
+from service.editing.requests import FactRequest, FactTarget, SubjectText
+
+FORMAT = "errata-hooks-1"
+
+
+@dataclass(frozen=True)
+class HooksChange:
+    gate: Gate
+    layers: Mapping[int, HookLayer]  # with the updates that are new, and the gate as it is then
+    targets: tuple[FactTarget, ...]  # empty for versions that no batch made
+
+    @classmethod
+    def between(
+        cls, parent: HookLayers | None, state: HookLayers, targets: Sequence[FactTarget]
+    ) -> "HooksChange":
+        """The change that made `state` out of `parent`."""
+        known = {} if parent is None else parent.layers
+        new = {
+            number: HookLayer(
+                layer.updates[len(known[number].updates) if number in known else 0 :],
+                layer.alpha,
+                layer.mean,
+                layer.deviation,
+            )
+            for number, layer in state.layers.items()
+        }
+        return cls(state.gate, new, tuple(targets))
+
+    def over(self, parent: HookLayers | None) -> HookLayers | None:
+        """The state of a version whose parent's is `parent`."""
+        if not self.layers:
+            return parent
+        state = HookLayers(self.gate, {}) if parent is None else parent
+        for number, new in self.layers.items():
+            layer = state.layer(number)
+            for update in new.updates:
+                layer = layer.with_update(update)
+            state = state.with_layer(number, layer.behind(new.alpha, new.mean, new.deviation))
+        return state
+
+    def header(self) -> dict[str, Any]:
+        layers = {
+            str(number): {
+                "updates": len(layer.updates),
+                "alpha": layer.alpha,
+                "mean": layer.mean,
+                "deviation": layer.deviation,
+            }
+            for number, layer in self.layers.items()
+        }
+        return {"format": FORMAT, "gate": self.gate, "layers": layers}
+
+    def tensors(self) -> dict[str, Tensor]:
+        tensors = {
+            f"layer.{number}.{i}.{name}": getattr(update, name)
+            for number, layer in self.layers.items()
+            for i, update in enumerate(layer.updates)
+            for name in ("left", "right", "keys")
+        }
+        requests = [target.request for target in self.targets]
+        texts = [text for request in requests for text in _texts(request)]
+        numbers = {
+            "edits": [request.edit_id for request in requests],
+            # How many groups of contexts each edit has, and how many texts each group.
+            "groups": [len(request.contexts) for request in requests],
+            "group_sizes": [len(group) for request in requests for group in request.contexts],
+            "text_lengths": [len(text.tokens) for text in texts],
+            "text_subjects": [text.subject for text in texts],
+            "text_tokens": [token for text in texts for token in text.tokens],
+            "target_lengths": [len(request.target) for request in requests],
+            "target_tokens": [token for request in requests for token in request.target],
+        }
+        for name, values in numbers.items():
+            tensors[f"targets.{name}"] = torch.tensor(values, dtype=torch.int64)
+        states = [target.state for target in self.targets]
+        tensors["targets.states"] = torch.stack(states) if states else torch.empty(0)
+        return tensors
+
+    @classmethod
+    def read(cls, header: Any, tensors: dict[str, Tensor]) -> "HooksChange":
+        layers = {
+            int(number): HookLayer(
+                tuple(_update(tensors, number, i) for i in range(layer["updates"])),
+                layer["alpha"],
+                layer["mean"],
+                layer["deviation"],
+            )
+            for number, layer in header["layers"].items()
+        }
+        return cls(Gate(header["gate"]), layers, tuple(_targets(tensors)))
+
+
+def _texts(request: FactRequest) -> Iterator[SubjectText]:
+    yield request.plain
+    yield request.essence
+    for group in request.contexts:
+        yield from group
+
+
+def _update(tensors: Mapping[str, Tensor], number: str, i: int) -> Update:
+    left, right, keys = (
+        tensors[f"layer.{number}.{i}.{name}"] for name in ("left", "right", "keys")
+    )
+    return Update(left, right, keys)
+
+
+def _targets(tensors: Mapping[str, Tensor]) -> Iterator[FactTarget]:
+    def of(name: str) -> Iterator[int]:
+        numbers: list[int] = tensors[f"targets.{name}"].tolist()
+        return iter(numbers)
+
+    lengths, subjects, tokens = of("text_lengths"), of("text_subjects"), of("text_tokens")
+    group_sizes, target_lengths, target_tokens = (
+        of(name) for name in ("group_sizes", "target_lengths", "target_tokens")
+    )
+
+    def text() -> SubjectText:
+        return SubjectText(tuple(itertools.islice(tokens, next(lengths))), next(subjects))
+
+    for edit_id, groups, state in zip(
+        of("edits"), of("groups"), tensors["targets.states"], strict=True
+    ):
+        plain, essence = text(), text()
+        contexts = tuple(tuple(text() for _ in range(next(group_sizes))) for _ in range(groups))
+        target = tuple(itertools.islice(target_tokens, next(target_lengths)))
+        yield FactTarget(FactRequest(edit_id, plain, contexts, essence, target), state)

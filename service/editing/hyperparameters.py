@@ -1,0 +1,121 @@
+"""An editor's hyperparameters: the rule for every model, and what is given in its place."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from transformers import PreTrainedModel
+
+from service.editing.architectures import architecture_of, layers_of
+from service.editing.gates import Gate
+from service.editing.grace import Grace, GraceHyperparameters
+from service.editing.locate_hyperparameters import LocateHyperparameters
+from service.editing.methods import METHODS
+from service.errors import FieldError, InvalidRequestError
+
+Hyperparameters = GraceHyperparameters | LocateHyperparameters
+FIELD = "hyperparameters"
+# GRACE's layer is about three quarters up, as its paper chose for GPT2-XL (35 of 48).
+GRACE_DEPTH = 0.73
+# Locate-and-edit's last layer is a quarter up and has an eighth of all below it, at most four: as
+# on Llama 2 and 3, Mistral and Qwen 2.5 (4 to 8 of 32 or 28).
+LOCATE_DEPTH = 0.25
+LOCATE_SHARE = 8
+LOCATE_BELOW = 4
+
+
+def rule(model: PreTrainedModel, editor: str) -> dict[str, Any]:
+    """What a model gets that nobody has tuned the editor for."""
+    count = len(layers_of(model))
+    if editor == Grace.name:
+        return {
+            "layer": int(GRACE_DEPTH * count),
+            "module": architecture_of(model).codebook_module,
+        }
+    last = int(LOCATE_DEPTH * count)
+    if METHODS[editor].one_by_one or editor == "emmet":
+        return {"layers": [last]}
+    below = min(LOCATE_BELOW, count // LOCATE_SHARE, last)
+    return {"layers": list(range(last - below, last + 1))}
+
+
+def hyperparameters_of(
+    model: PreTrainedModel, editor: str, *given: Mapping[str, Any]
+) -> Hyperparameters:
+    """The rule with what is `given` in its place, the later before the earlier. Raises
+    `InvalidRequestError` for unknown names, wrong values and layers that the model lacks.
+    """
+    values = rule(model, editor)
+    for some in given:
+        values |= some
+    kind: type[Hyperparameters] = (
+        GraceHyperparameters if editor == Grace.name else LocateHyperparameters
+    )
+    unknown = sorted(set(values) - set(kind.__dataclass_fields__))
+    if unknown:
+        raise InvalidRequestError(
+            [FieldError(f"{FIELD}.{name}", f"'{editor}' has no such one") for name in unknown]
+        )
+    try:
+        content = json.dumps(values, allow_nan=False)
+        found: Hyperparameters = TypeAdapter(kind).validate_json(content, strict=True)
+    except ValidationError as error:
+        faults = [(".".join(map(str, (FIELD, *e["loc"]))), e["msg"]) for e in error.errors()]
+        raise InvalidRequestError([FieldError(*fault) for fault in faults]) from error
+    fault = (
+        _grace_fault(model, found)
+        if isinstance(found, GraceHyperparameters)
+        else _locate_fault(model, editor, found)
+    )
+    if fault is not None:
+        raise InvalidRequestError([fault])
+    return found
+
+
+def structure_of(editor: str, found: Hyperparameters) -> str:
+    """What a log keeps edits in by these. All batches of one log share it: a codebook's keys were
+    cached at one place, and hook layers move what later ones see.
+    """
+    if isinstance(found, GraceHyperparameters):
+        return (
+            f"a codebook at layer {found.layer}, module '{found.module}', with "
+            f"'{found.replacement}'"
+        )
+    gate = METHODS[editor].gate(found)
+    kind = "plain" if gate is Gate.ALWAYS else "validated"
+    return f"{kind} hook layers with the gate '{gate}'"
+
+
+def _grace_fault(model: PreTrainedModel, found: GraceHyperparameters) -> FieldError | None:
+    layers = layers_of(model)
+    if found.layer >= len(layers):
+        return FieldError(f"{FIELD}.layer", _missing(found.layer, len(layers)))
+    try:
+        layers[found.layer].get_submodule(found.module)
+    except AttributeError:
+        known = ", ".join(name for name, _ in layers[found.layer].named_modules() if name)
+        reason = f"layer {found.layer} has no module '{found.module}'; it has: {known}"
+        return FieldError(f"{FIELD}.module", reason)
+    return None
+
+
+def _locate_fault(
+    model: PreTrainedModel, editor: str, found: LocateHyperparameters
+) -> FieldError | None:
+    count = len(layers_of(model))
+    field = f"{FIELD}.layers"
+    if list(found.layers) != sorted(set(found.layers)):
+        return FieldError(field, "must ascend, each layer once")
+    last = found.layers[-1]
+    if last >= count:
+        return FieldError(field, _missing(last, count))
+    if last == count - 1:
+        return FieldError(field, f"layer {last} is the model's last: none is left to use it")
+    if METHODS[editor].one_by_one and len(found.layers) > 1:
+        return FieldError(field, f"'{editor}' edits one layer")
+    return None
+
+
+def _missing(layer: int, count: int) -> str:
+    return f"the model has no layer {layer}; it has 0 to {count - 1}"

@@ -1,0 +1,124 @@
+"""Editors, each built once for its hyperparameters."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from service.domain.batches import Batch
+from service.domain.edits import Correction
+from service.editing.editor import AnyEditor
+from service.editing.grace import Grace, GraceHyperparameters
+from service.editing.hyperparameters import (
+    Hyperparameters,
+    hyperparameters_of,
+    structure_of,
+)
+from service.editing.key_statistics import KeyStatistics
+from service.editing.locate import LocateEditor
+from service.editing.methods import METHODS
+from service.editing.positions import subject_token
+from service.editing.preset_files import Preset, bundled_preset
+from service.editing.splitting import Splitting
+from service.editing.tokens import prompt_of
+from service.engine.engine import Engine
+from service.errors import FieldError
+from service.operations.statistics import Statistics
+
+CACHED = 8  # editors; each may hold a matrix [d_in, d_in] for each of its layers
+
+
+class Editors:
+    def __init__(
+        self,
+        engine: Engine,
+        statistics: Statistics,
+        preset: Preset,
+        max_tokens_per_step: int,
+    ) -> None:
+        """`preset` goes before what is bundled for the model. Raises `InvalidRequestError` for one
+        that does not fit the model.
+        """
+        self._engine = engine
+        self._statistics = statistics
+        self._presets = (bundled_preset(engine.loaded.name), preset)
+        self._splitting = Splitting(max_tokens_per_step)
+        self._built: OrderedDict[str, AnyEditor] = OrderedDict()
+        for name in preset.editors:
+            self._hyperparameters(name, {})
+
+    def layers(self, name: str) -> tuple[int, ...]:
+        """The layers whose statistics an editor needs."""
+        found = self._hyperparameters(name, {})
+        return () if isinstance(found, GraceHyperparameters) else found.layers
+
+    def check(self, correction: Correction) -> list[FieldError]:
+        """What its editor misses in a correction whose hyperparameters are right."""
+        found = self._hyperparameters(correction.editor, correction.hyperparameters)
+        if isinstance(found, GraceHyperparameters):
+            return []
+        if correction.subject is None:
+            reason = f"'{correction.editor}' goes by it: name the span that the fact is about"
+            return [FieldError("subject", reason)]
+        tokenizer = self._engine.loaded.tokenizer
+        prompt = prompt_of(tokenizer, correction.prompt, correction.format)
+        try:
+            subject_token(prompt, correction.subject, found.position)
+        except ValueError as error:
+            return [FieldError("subject", str(error))]
+        return []
+
+    def structure(self, correction: Correction) -> str:
+        """What its editor keeps edits in. Raises `InvalidRequestError` for hyperparameters that the
+        editor can't take.
+        """
+        found = self._hyperparameters(correction.editor, correction.hyperparameters)
+        return structure_of(correction.editor, found)
+
+    def structure_of_batch(self, batch: Batch) -> str:
+        return structure_of(batch.editor, self._recorded(batch)[0])
+
+    def editor(self, name: str, overrides: Mapping[str, Any]) -> AnyEditor:
+        """Waits for statistics that are still to be made."""
+        found = self._hyperparameters(name, overrides)
+        statistics = (
+            {} if isinstance(found, GraceHyperparameters) else self._statistics.of(found.layers)
+        )
+        return self._editor(name, found, statistics)
+
+    def recorded(self, batch: Batch) -> AnyEditor:
+        """The editor that a batch was made by."""
+        found, statistics = self._recorded(batch)
+        return self._editor(batch.editor, found, self._statistics.recorded(statistics))
+
+    def _recorded(self, batch: Batch) -> tuple[Hyperparameters, dict[str, dict[str, str]]]:
+        values = dict(batch.hyperparameters)
+        statistics = values.pop("statistics", {})
+        return hyperparameters_of(self._engine.loaded.model, batch.editor, values), statistics
+
+    def _hyperparameters(self, name: str, overrides: Mapping[str, Any]) -> Hyperparameters:
+        presets = [preset.of(name) for preset in self._presets]
+        return hyperparameters_of(self._engine.loaded.model, name, *presets, overrides)
+
+    def _editor(
+        self, name: str, found: Hyperparameters, statistics: Mapping[int, KeyStatistics]
+    ) -> AnyEditor:
+        key = json.dumps([name, repr(found), [s.digest for s in statistics.values()]])
+        if key in self._built:
+            self._built.move_to_end(key)
+            return self._built[key]
+        model = self._engine.loaded.model
+        editor: AnyEditor
+        if isinstance(found, GraceHyperparameters):
+            with self._engine.still():
+                editor = Grace(model, found, self._splitting)
+        else:
+            templates = self._statistics.templates()
+            with self._engine.still():
+                editor = LocateEditor(
+                    model, METHODS[name], found, statistics, templates, self._splitting
+                )
+        self._built[key] = editor
+        while len(self._built) > CACHED:
+            self._built.popitem(last=False)
+        return editor
