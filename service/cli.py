@@ -1,5 +1,5 @@
-"""`errata`: the command line. `serve`, `keys` and `db` work on this machine; all other commands
-talk HTTP to a running server.
+"""`errata`: the command line. `serve`, `keys`, `db`, `stats` and `calibrate` work on this machine;
+all other commands talk HTTP to a running server.
 """
 
 from typing import Annotated
@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.commands import ask, db, edit, evaluate, keys, log, serve
+from service.commands import ask, calibrate, db, edit, evaluate, keys, log, serve, stats
 from service.commands.client import DEFAULT_URL
 
 app = typer.Typer(
-    help="An editing server for language models.\n\n`serve`, `keys` and `db` work on this machine, "
-    "with the settings that `errata serve --help` lists. All other commands talk to a running "
-    f"server: they read ERRATA_URL (default: {DEFAULT_URL}) and ERRATA_API_KEY.\n\n"
+    help="An editing server for language models.\n\n`serve`, `keys`, `db`, `stats` and "
+    "`calibrate` work on this machine, with the settings that `errata serve --help` lists. All "
+    f"other commands talk to a running server: they read ERRATA_URL (default: {DEFAULT_URL}) and ERRATA_API_KEY.\n\n"
     "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no server answers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -29,6 +29,8 @@ for command in (
     log.rollback,
     log.restore,
     evaluate.evaluate,
+    calibrate.calibrate,
+    stats.stats,
 ):
     app.command()(command)
 app.add_typer(keys.app, name="keys")

@@ -27,6 +27,12 @@ def edit(
         list[str] | None,
         typer.Option(metavar="TEXT", help="Another way to ask; may be repeated."),
     ] = None,
+    editor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which editor; default: the server's.")
+    ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Through the model's chat template.")
+    ] = False,
     file: Annotated[
         Path | None,
         typer.Option(
@@ -44,6 +50,8 @@ def edit(
         "target_new": target_new,
         "subject": subject,
         "paraphrases": paraphrase or None,
+        "editor": editor,
+        "format": "chat" if chat else None,
     }
     given = {name: value for name, value in one.items() if value is not None}
     if file is not None and not given:
@@ -147,7 +155,7 @@ def _print(settled: list[dict[str, Any]]) -> None:
                 one["target_new"],
                 _share(one["probability_before"]),
                 _share(one["probability_after"]),
-                one["error"] or one["note"],
+                "; ".join(filter(None, (one["error"] or one["note"], *one["warnings"]))),
             )
             for one in shown
         ],

@@ -7,7 +7,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.commands.output import Exit, fail
-from service.errors import StartupError
+from service.errors import InvalidRequestError, StartupError
 from service.settings import Settings
 from service.storage.database import Database, open_database
 
@@ -19,7 +19,7 @@ def or_fail() -> Iterator[None]:
     """
     try:
         yield
-    except (StartupError, OSError, SQLAlchemyError, CommandError) as error:
+    except (StartupError, InvalidRequestError, OSError, SQLAlchemyError, CommandError) as error:
         # SQLAlchemy adds lines: the statement, and a link.
         fail(str(error).partition("\n")[0], Exit.REFUSED)
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from transformers import PreTrainedTokenizerBase
 
-from service.domain.edits import Edit
+from service.domain.edits import Correction
 from service.editing.changes import Change
 from service.editing.overlays import Overlay
 from service.editing.requests import EditRequest
@@ -38,8 +38,10 @@ class Editor(Protocol[S, T]):
         """The hyperparameters as they are written to the log: enough to be built again."""
         ...
 
-    def request(self, tokenizer: PreTrainedTokenizerBase, edit: Edit) -> EditRequest:
-        """Raises `EditingError` for an edit that lacks what this editor goes by."""
+    def request(
+        self, tokenizer: PreTrainedTokenizerBase, edit_id: int, correction: Correction
+    ) -> EditRequest:
+        """In tokens. Raises `EditingError` for an edit that lacks what this editor goes by."""
         ...
 
     def targets(

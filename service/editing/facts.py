@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from service.domain.edits import Edit, Format
+from service.domain.edits import Correction, Format
 from service.editing.positions import Position, subject_token
 from service.editing.requests import FactRequest, SubjectText
 from service.editing.tokens import prompt_of, target_ids
@@ -14,14 +14,14 @@ ESSENCE = "{} is a"
 
 def fact_request(
     tokenizer: PreTrainedTokenizerBase,
-    edit: Edit,
+    edit_id: int,
+    correction: Correction,
     templates: Sequence[Sequence[str]],
     position: Position,
 ) -> FactRequest:
     """`templates`: groups of texts with `{}` where the prompt goes. Raises `ValueError` for an edit
     without a subject, or whose subject is not where `position` looks for it.
     """
-    correction = edit.correction
     subject, form = correction.subject, correction.format
     if subject is None:
         raise ValueError("the edit has no subject")
@@ -33,7 +33,7 @@ def fact_request(
 
     contexts = [[t.partition("{}")[0] for t in group] for group in templates]
     return FactRequest(
-        edit.id,
+        edit_id,
         plain=text("", correction.prompt),
         contexts=tuple(tuple(text(t, correction.prompt) for t in group) for group in contexts),
         essence=text("", ESSENCE.replace("{}", subject), Format.PLAIN),

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from service.domain.edits import Edit
+from service.domain.edits import Correction
 from service.editing.architectures import architecture_of, layers_of
 from service.editing.codebook import Codebook, Replacement, Site, Target
 from service.editing.codebook_change import CodebookChange
@@ -77,8 +77,10 @@ class Grace:
         """The hyperparameters as they are written to the log."""
         return asdict(self.hyperparameters)
 
-    def request(self, tokenizer: PreTrainedTokenizerBase, edit: Edit) -> EditRequest:
-        return edit_request(tokenizer, edit)
+    def request(
+        self, tokenizer: PreTrainedTokenizerBase, edit_id: int, correction: Correction
+    ) -> EditRequest:
+        return edit_request(tokenizer, edit_id, correction)
 
     def insert(self, codebook: Codebook | None, targets: Sequence[Target]) -> Codebook | None:
         """The closed-form part: no gradient step."""

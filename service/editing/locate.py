@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from service.domain.batches import LayerMetrics
-from service.domain.edits import Edit
+from service.domain.edits import Correction
 from service.editing.alphas import calibrated, lowered
 from service.editing.architectures import (
     down_projection_of,
@@ -99,13 +99,15 @@ class LocateEditor:
         statistics = {str(n): {"source": s.source, "sha256": s.digest} for n, s in used.items()}
         return {**asdict(self.hyperparameters), "gate": self._gate, "statistics": statistics}
 
-    def request(self, tokenizer: PreTrainedTokenizerBase, edit: Edit) -> EditRequest:
+    def request(
+        self, tokenizer: PreTrainedTokenizerBase, edit_id: int, correction: Correction
+    ) -> EditRequest:
         position = self.hyperparameters.position
         try:
-            fact = fact_request(tokenizer, edit, self._templates, position)
+            fact = fact_request(tokenizer, edit_id, correction, self._templates, position)
         except ValueError as error:
-            raise EditingError(edit.id, str(error)) from error
-        return edit_request(tokenizer, edit, fact)
+            raise EditingError(edit_id, str(error)) from error
+        return edit_request(tokenizer, edit_id, correction, fact)
 
     def empty(self) -> HookLayers:
         """The overlay of no edits."""

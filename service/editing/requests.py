@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from service.domain.edits import Edit
+from service.domain.edits import Correction
 from service.editing.tokens import prompt_ids, target_ids
 
 
@@ -54,14 +54,16 @@ class EditRequest:
 
 
 def edit_request(
-    tokenizer: PreTrainedTokenizerBase, edit: Edit, fact: FactRequest | None = None
+    tokenizer: PreTrainedTokenizerBase,
+    edit_id: int,
+    correction: Correction,
+    fact: FactRequest | None = None,
 ) -> EditRequest:
-    correction = edit.correction
     prompts = (correction.prompt, *correction.paraphrases)
     form = correction.format
     target = correction.target_new
     return EditRequest(
-        edit.id,
+        edit_id,
         tuple(prompt_ids(tokenizer, prompt, form) for prompt in prompts),
         tuple(target_ids(tokenizer, prompt, target, form) for prompt in prompts),
         tuple(prompt_ids(tokenizer, prompt, form) for prompt in correction.neighborhood),

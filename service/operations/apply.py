@@ -86,11 +86,12 @@ class Apply:
         self, editor: AnyEditor, edits: Sequence[Edit], endings: dict[int, Ending]
     ) -> list[EditRequest]:
         """In tokens, those that do not end here."""
+        tokenizer = self._engine.loaded.tokenizer
         requests = []
         for edit in edits:
             if edit.id not in endings:
                 try:
-                    requests.append(editor.request(self._engine.loaded.tokenizer, edit))
+                    requests.append(editor.request(tokenizer, edit.id, edit.correction))
                 except EditingError as error:
                     endings[edit.id] = _failed(error)
         return requests

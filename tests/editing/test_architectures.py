@@ -1,13 +1,18 @@
-"""GRACE on a tiny random model of every architecture."""
+"""Every editor on a tiny random model of every architecture."""
 
 import pytest
 import torch
 
+from service.editing.accumulation import Accumulation
 from service.editing.architectures import ARCHITECTURES, check_architecture
 from service.editing.codebook import Codebook
+from service.editing.gates import Gate
 from service.editing.grace import Grace, GraceHyperparameters
 from service.editing.hyperparameters import hyperparameters_of
-from service.editing.requests import EditRequest
+from service.editing.locate import LocateEditor
+from service.editing.locate_hyperparameters import LocateHyperparameters
+from service.editing.methods import METHODS
+from service.editing.requests import EditRequest, FactRequest, SubjectText
 from service.engine.generation import decode
 from service.errors import StartupError
 from tests.models import inserted
@@ -46,6 +51,67 @@ def test_a_batch_of_edits_takes_and_comes_off(model_type: str, dtype: torch.dtyp
     said = decode(model, codebook, PROMPTS, 3, frozenset())
     for request, decoded in zip(REQUESTS, said, strict=True):
         assert decoded.tokens[: len(request.targets[0])] == request.targets[0]
+    with torch.inference_mode():
+        assert torch.equal(model(input_ids=ids).logits, untouched)
+
+
+def subject_text(*parts: tuple[int, ...]) -> SubjectText:
+    """The subject is the second last token of the last part."""
+    joined = tuple(token for part in parts for token in part)
+    return SubjectText(joined, len(joined) - 2)
+
+
+FACTS = [
+    EditRequest(
+        i,
+        (prompt,),
+        (target,),
+        fact=FactRequest(
+            i,
+            plain=subject_text(prompt),
+            contexts=((subject_text(prompt),), (subject_text(tokens(5, 90 + i), prompt),)),
+            essence=subject_text(prompt),
+            target=target,
+        ),
+    )
+    for i, (prompt, target) in enumerate(
+        (tokens(6 + i, 20 + i), tokens(1, 70 + i)) for i in range(3)
+    )
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_facts_take_and_come_off(model_type: str, method: str, dtype: torch.dtype) -> None:
+    model = tiny(model_type, dtype)
+    ids = torch.tensor([FACTS[0].prompts[0]])
+    with torch.inference_mode():
+        untouched = model(input_ids=ids).logits
+    layers = (1,) if METHODS[method].one_by_one else (0, 1)
+    unrelated = Accumulation.empty(layers)
+    unrelated.add(model, [tokens(40, seed) for seed in range(100, 120)])
+    editor = LocateEditor(
+        model,
+        METHODS[method],
+        LocateHyperparameters(
+            layers=layers,
+            second_moment_weight=0.1,
+            gate=Gate.CALIBRATED,
+            clamp_norm_factor=4.0,
+            steps=60,
+            kl_factor=0.0,
+            weight_decay=0.0,
+        ),
+        unrelated.statistics("random"),
+    )
+
+    targets, errors = editor.targets(None, FACTS)
+    hooks = inserted(editor, None, targets)
+
+    assert not errors
+    said = decode(model, hooks, [fact.prompts[0] for fact in FACTS], 1, frozenset())
+    assert [decoded.tokens for decoded in said] == [fact.targets[0] for fact in FACTS]
     with torch.inference_mode():
         assert torch.equal(model(input_ids=ids).logits, untouched)
 

@@ -1,0 +1,156 @@
+"""`errata calibrate`: finds the hyperparameters that serve a model best."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from service.atlas import EDITS_FILE
+from service.commands.local import or_fail
+from service.commands.output import Exit, err, fail, out, print_table
+from service.evaluation.datasets import DatasetError, read_records
+from service.settings import load_settings
+
+COLUMNS = ("values", "S", "ES", "PS", "NS", "seconds")
+SHOWN = 10  # of the best
+
+
+def calibrate(
+    preset: Annotated[
+        Path,
+        typer.Argument(help="Where to write the preset; trials lie beside it.", dir_okay=False),
+    ],
+    editor: Annotated[str, typer.Option(metavar="NAME", help="Which editor.")] = "coachhook",
+    dataset: Annotated[
+        Path, typer.Option(help="Atlas's, CounterFact's or zsRE's form.", dir_okay=False)
+    ] = EDITS_FILE,
+    limit: Annotated[int, typer.Option(min=1, help="How many facts that the model knows.")] = 60,
+    batch: Annotated[int, typer.Option(min=1, help="Edits applied together.")] = 20,
+    given: Annotated[
+        int, typer.Option("--paraphrases", min=0, help="How many each edit brings.")
+    ] = 0,
+    tried: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--try", metavar="NAME=[VALUE,...]", help="Values to try, as JSON; may be repeated."
+        ),
+    ] = None,
+) -> None:
+    """Try a grid of hyperparameters on counterfactual edits of facts that the model knows.
+
+    The best are written as a preset, which a server takes by ERRATA_PRESET.
+
+    The best have the highest S, the harmonic mean of ES, PS and NS. Trials that an earlier run made
+    are not made again.
+    """
+    options = _options(tried or [])
+    with or_fail():
+        settings = load_settings()
+        try:
+            records = read_records(dataset, None)
+        except DatasetError as error:
+            fail(str(error), Exit.REFUSED)
+        # torch and transformers take seconds to import.
+        from service.app import build_editors
+        from service.editing.hyperparameters import default_grid
+        from service.editing.preset_files import Preset, read_preset, write_preset
+        from service.engine.engine import Engine
+        from service.engine.loading import load_model
+        from service.evaluation.calibration import grid, known, run, trial, trial_from
+
+        loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
+        engine = Engine(loaded)
+        editors, _ = build_editors(settings, engine)
+        points = grid({**default_grid(loaded.model, editor), **options})
+        facts = known(engine, records, limit)
+        if not facts:
+            fail(f"the model knows none of the facts of {dataset}", Exit.REFUSED)
+        setting = {"editor": editor, "model": loaded.fingerprint, "facts": len(facts)}
+        setting |= {"dataset": dataset.name, "batch": batch, "paraphrases": given}
+        file = preset.with_suffix(".trials.json")
+        before = _read(file, setting)
+        done = []
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
+            task = progress.add_task(editor, total=len(points))
+            for one in run(
+                points,
+                [trial_from(found) for found in before],
+                lambda point: trial(
+                    engine, editors.editor(editor, point), point, facts, batch, given
+                ),
+            ):
+                done.append(one)
+                content = {**setting, "trials": [asdict(found) for found in done]}
+                file.write_text(json.dumps(content, indent=2) + "\n")
+                progress.advance(task)
+        done.sort(key=lambda one: one.score, reverse=True)
+        best = done[0]
+        known_preset = read_preset(preset) if preset.exists() else Preset()
+        source = (
+            f"errata calibrate, {datetime.now(UTC):%Y-%m-%d}: S {best.score:.3f} on {len(facts)} "
+            f"facts of {dataset.name} in batches of {batch}"
+        )
+        write_preset(
+            preset,
+            Preset(
+                models=known_preset.models or [loaded.name.rpartition("/")[2].lower()],
+                sources={**known_preset.sources, editor: source},
+                editors={
+                    **known_preset.editors,
+                    editor: {**known_preset.of(editor), **best.hyperparameters},
+                },
+            ),
+        )
+    print_table(
+        COLUMNS,
+        [
+            (
+                json.dumps(one.hyperparameters),
+                f"{one.score:.3f}",
+                *(
+                    None if share is None else f"{share:.1%}"
+                    for share in (
+                        one.figures.efficacy,
+                        one.figures.paraphrase,
+                        one.figures.neighborhood,
+                    )
+                ),
+                f"{one.seconds:.1f}",
+            )
+            for one in done[:SHOWN]
+        ],
+    )
+    out.print(f"{preset} holds the best of {len(done)}", soft_wrap=True)
+
+
+def _options(tried: list[str]) -> dict[str, list[Any]]:
+    options = {}
+    for one in tried:
+        name, _, values = one.partition("=")
+        try:
+            found = json.loads(values)
+        except ValueError:
+            found = None
+        if not isinstance(found, list) or not found:
+            raise typer.BadParameter(f"--try {one}: is no NAME=[VALUE,...] in JSON")
+        options[name] = found
+    return options
+
+
+def _read(file: Path, setting: dict[str, Any]) -> list[Any]:
+    """The trials of an earlier run with the same setting."""
+    if not file.exists():
+        return []
+    try:
+        found = json.loads(file.read_text())
+        trials: list[Any] = found.pop("trials")
+    except (OSError, ValueError, KeyError) as error:
+        fail(f"{file} can't be read: {error}", Exit.REFUSED)
+    if found != setting:
+        fail(f"{file} is of another calibration: remove it or name another file", Exit.REFUSED)
+    return trials

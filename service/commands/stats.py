@@ -1,0 +1,79 @@
+"""`errata stats`: the statistics that hook-layer editors go by."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from service.commands.local import or_fail
+from service.commands.output import JsonOption, err, print_json, print_table
+from service.settings import load_settings
+
+
+def stats(
+    editor: Annotated[
+        str, typer.Option(metavar="NAME", help="For the layers that this editor changes.")
+    ] = "coachhook",
+    layers: Annotated[
+        str | None, typer.Option(metavar="N,N", help="For these layers instead.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the statistics of a model's layers, unless they are there, and show them.
+
+    They lie in the data directory, where a server finds them. An interrupted run is gone on with.
+    """
+    with or_fail():
+        settings = load_settings()
+        # torch and transformers take seconds to import.
+        from service.app import build_editors
+        from service.editing.hyperparameters import known_layers
+        from service.engine.engine import Engine
+        from service.engine.loading import load_model
+
+        loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
+        editors, statistics = build_editors(settings, Engine(loaded))
+        numbers = editors.layers(editor) if layers is None else _numbers(layers)
+        known_layers(loaded.model, numbers)
+        statistics.check(numbers)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
+            task = progress.add_task("reading", total=None)
+
+            def advance(what: str, done: int, total: int) -> None:
+                progress.update(task, description=what, completed=done, total=total)
+
+            found = statistics.of(numbers, advance)
+    rows: list[dict[str, Any]] = [
+        {
+            "layer": number,
+            "source": one.source,
+            "vectors": one.vectors,
+            "inputs": len(one.second_moment),
+            "mean_square": float(one.second_moment.diagonal().mean()),
+            "never_active": int((one.second_moment.diagonal() == 0).sum()),
+            "sha256": one.digest,
+        }
+        for number, one in found.items()
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        headers = ["layer", "source", "keys", "inputs", "mean square", "never active", "sha256"]
+        shown = [
+            (
+                *list(row.values())[:4],
+                f"{row['mean_square']:.4g}",
+                row["never_active"],
+                row["sha256"][:12],
+            )
+            for row in rows
+        ]
+        print_table(headers, shown)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({int(number) for number in text.split(",")}))
+    except ValueError:
+        raise typer.BadParameter("layers are numbers with commas between them") from None

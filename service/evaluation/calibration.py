@@ -1,0 +1,140 @@
+"""Which hyperparameters serve a model best: a grid of them, tried on facts that the model knows."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.edits import Correction
+from service.editing.editor import AnyEditor
+from service.editing.overlays import Overlay
+from service.engine.engine import Engine
+from service.evaluation.datasets import Record
+from service.evaluation.figures import Asked, Figures, Said, figures
+
+# Texts whose scores are asked for at once.
+ASKED_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the grid."""
+
+    hyperparameters: dict[str, Any]  # those of the grid
+    figures: Figures
+    score: float  # harmonic mean of ES, PS and NS, as Meng et al. 2022 rank editors
+    seconds: float
+
+
+def grid(options: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of one value for each name."""
+    return [
+        dict(zip(options, values, strict=True)) for values in itertools.product(*options.values())
+    ]
+
+
+def known(engine: Engine, records: Sequence[Record], limit: int) -> list[Record]:
+    """The first `limit` of those whose true answer the unedited model says, with subject."""
+    found: list[Record] = []
+    for start in range(0, len(records), ASKED_AT_ONCE):
+        some = [r for r in records[start : start + ASKED_AT_ONCE] if r.subject in r.prompt]
+        scores = engine.score(None, [engine.continuation(r.prompt, r.target_true) for r in some])
+        found += [record for record, score in zip(some, scores, strict=True) if score.greedy]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def trial(
+    engine: Engine,
+    editor: AnyEditor,
+    hyperparameters: Mapping[str, Any],
+    records: Sequence[Record],
+    batch: int,
+    given: int = 0,
+) -> Trial:
+    """Edits all `records` in consecutive batches, each with `given` of its paraphrases, and asks at
+    the end.
+    """
+    started = time.perf_counter()
+    state: Overlay | None = None
+    for start in range(0, len(records), batch):
+        numbered = enumerate(records[start : start + batch], start)
+        requests = [
+            editor.request(engine.loaded.tokenizer, number, _correction(record, editor.name, given))
+            for number, record in numbered
+        ]
+        targets, _ = editor.targets(state, requests)
+        state = editor.insert(state, targets)
+    overlay = engine.place(state)
+    found = figures(
+        list(_ask(engine, overlay, [(r.prompt, r.target_new, r.target_true) for r in records])),
+        list(
+            _ask(
+                engine,
+                overlay,
+                [
+                    (prompt, r.target_new, r.target_true)
+                    for r in records
+                    for prompt in r.paraphrases[given:]
+                ],
+            )
+        ),
+        list(
+            _ask(
+                engine,
+                overlay,
+                [(n.prompt, n.answer, r.target_new) for r in records for n in r.neighborhood],
+            )
+        ),
+    )
+    seconds = time.perf_counter() - started
+    return Trial(dict(hyperparameters), found, harmonic(found), seconds)
+
+
+def harmonic(found: Figures) -> float:
+    """The harmonic mean of ES, PS and NS, of those that there are."""
+    shares = [found.efficacy, found.paraphrase, found.neighborhood]
+    there = [share for share in shares if share is not None]
+    if not there or min(there) == 0:
+        return 0.0
+    return len(there) / sum(1 / share for share in there)
+
+
+def trial_from(found: Mapping[str, Any]) -> Trial:
+    """The inverse of `dataclasses.asdict`."""
+    return Trial(**{**found, "figures": Figures(**found["figures"])})
+
+
+def run(
+    points: Sequence[dict[str, Any]],
+    done: Sequence[Trial],
+    try_one: Callable[[dict[str, Any]], Trial],
+) -> Iterator[Trial]:
+    """The trials of `points`, those that were `done` before among them."""
+    tried = {repr(sorted(one.hyperparameters.items())): one for one in done}
+    for point in points:
+        yield tried.get(repr(sorted(point.items()))) or try_one(point)
+
+
+def _correction(record: Record, editor: str, given: int) -> Correction:
+    return Correction(
+        record.prompt,
+        record.target_new,
+        editor,
+        subject=record.subject,
+        paraphrases=record.paraphrases[:given],
+    )
+
+
+def _ask(
+    engine: Engine, overlay: Overlay | None, asked: Sequence[tuple[str, str, str]]
+) -> Iterator[Asked]:
+    """Of prompt, wanted and other answer."""
+    for start in range(0, len(asked), ASKED_AT_ONCE):
+        some = asked[start : start + ASKED_AT_ONCE]
+        pairs = [engine.continuation(one[0], one[i]) for i in (1, 2) for one in some]
+        said = [Said(score.logprob, score.greedy) for score in engine.score(overlay, pairs)]
+        for wanted, other in zip(said[: len(some)], said[len(some) :], strict=True):
+            yield Asked(wanted, other)
