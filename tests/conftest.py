@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
@@ -15,6 +16,8 @@ from service.storage.database import open_database
 from service.storage.keys import KeyRing
 
 ADMIN_KEY = "a-key-for-tests"
+# Tests' models are small: threads that wait for each other cost more than they help.
+torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)

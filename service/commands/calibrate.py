@@ -57,7 +57,7 @@ def calibrate(
         # torch and transformers take seconds to import.
         from service.app import build_editors
         from service.editing.hyperparameters import default_grid
-        from service.editing.preset_files import Preset, read_preset, write_preset
+        from service.editing.preset_files import Preset, base_name, read_preset, write_preset
         from service.engine.engine import Engine
         from service.engine.loading import load_model
         from service.evaluation.calibration import grid, known, run, trial, trial_from
@@ -98,7 +98,7 @@ def calibrate(
         write_preset(
             preset,
             Preset(
-                models=known_preset.models or [loaded.name.rpartition("/")[2].lower()],
+                models=known_preset.models or [base_name(loaded.name)],
                 sources={**known_preset.sources, editor: source},
                 editors={
                     **known_preset.editors,

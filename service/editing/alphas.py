@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from service.editing.architectures import down_projection_of
 from service.editing.gates import Tokens, z_scores
-from service.editing.hook_layer import HookLayers
+from service.editing.hook_layer import HookLayer, HookLayers
 from service.editing.key_statistics import KeyStatistics
 from service.editing.requests import SubjectText
-from service.editing.subject_states import token_inputs
+from service.editing.splitting import Splitting
+from service.editing.subject_states import TokenInputs, token_inputs
 
 # How far alpha stays below the score that sets it: rounding must not shut the gate on that prompt.
 TIE = 1e-5
@@ -22,24 +24,37 @@ def lowered(
     state: HookLayers,
     numbers: Sequence[int],
     prompts: Sequence[SubjectText],
+    splitting: Splitting,
 ) -> HookLayers:
     """The gate `sequence`: lowers each layer's alpha to the least, over the batch's prompts, of the
     largest z-score in the prompt, measured on the base model, so that it opens for every edit of
     the batch. Li et al. 2024, section 3.
     """
-    found = token_inputs(model, prompts, [down_projection_of(model, n) for n in numbers])
-    for number, tokens in zip(numbers, found, strict=True):
+    modules = [down_projection_of(model, number) for number in numbers]
+
+    def largest_scores(part: list[int]) -> list[Tensor]:
+        found = token_inputs(model, [prompts[i] for i in part], modules)
+        return [
+            _largest(state.layers[number], tokens, number)
+            for number, tokens in zip(numbers, found, strict=True)
+        ]
+
+    parts = splitting.over([len(prompt.tokens) for prompt in prompts], largest_scores)
+    for number, scores in zip(numbers, zip(*parts, strict=True), strict=True):
         layer = state.layers[number]
-        norms = torch.linalg.vector_norm(tokens.inputs @ layer.delta.T, dim=2)
-        scores = z_scores(norms, Tokens.whole(tokens.present), number)
-        # A prompt of one token has no score, and sets no alpha.
-        scores = scores.masked_fill(~tokens.present | scores.isnan(), -torch.inf)
-        largest = scores.max(dim=1).values
-        largest = largest[largest.isfinite()]
+        largest = torch.cat(scores)
+        largest = largest[largest.isfinite()]  # a prompt without scores sets no alpha
         if len(largest):
             alpha = min(layer.alpha, float(largest.min()) - TIE)
             state = state.with_layer(number, layer.behind(alpha, layer.mean, layer.deviation))
     return state
+
+
+def _largest(layer: HookLayer, tokens: TokenInputs, number: int) -> Tensor:
+    """[n]: the largest z-score in each text; minus infinity where there is none."""
+    norms = torch.linalg.vector_norm(tokens.inputs @ layer.delta.T, dim=2)
+    scores = z_scores(norms, Tokens.whole(tokens.present), number)
+    return scores.masked_fill(~tokens.present | scores.isnan(), -torch.inf).amax(dim=1)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ def fact_request(
     """
     subject, form = correction.subject, correction.format
     if subject is None:
-        raise ValueError("the edit has no subject")
+        raise ValueError("there is none")
 
     def text(before: str, prompt: str, form: Format = form) -> SubjectText:
         # The subject is looked for in the prompt, not in what a template says before it.

@@ -10,6 +10,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
+SAME = 1e-5  # a deviation under this share of the mean is rounding
+
 
 class Gate(StrEnum):
     ALWAYS = "always"  # all
@@ -51,7 +53,8 @@ class Tokens:
 
 def z_scores(norms: Tensor, tokens: Tokens, layer: int) -> Tensor:
     """[b, t]: each token's z-score among the present tokens of its own text, by the unbiased
-    deviation. A text of one token has none: NaN, which reaches no alpha.
+    deviation. A text of one token has none, nor has one whose norms are all the same: NaN, which
+    reaches no alpha.
     """
     values = norms.double() * tokens.present
     columns = torch.arange(values.shape[1], device=values.device)
@@ -76,4 +79,5 @@ def z_scores(norms: Tensor, tokens: Tokens, layer: int) -> Tensor:
     mean = sums.total / sums.count
     variance = (sums.squares / sums.count - mean**2).clamp(min=0.0)
     deviation = (variance * sums.count / (sums.count - 1)).sqrt()
-    return (values - mean) / deviation
+    scores = (values - mean) / deviation
+    return scores.masked_fill(deviation < SAME * mean, torch.nan)

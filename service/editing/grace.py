@@ -41,11 +41,11 @@ class GraceHyperparameters:
     replacement: Replacement = Replacement.LAST
     keyed: Keyed = Keyed.TARGET
     # Initial deferral radius (epsilon), in the units of the module's input.
-    radius: Annotated[float, Field(gt=0)] = 1.0
+    radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     steps: Annotated[int, Field(ge=1, le=1_000)] = 100
-    learning_rate: Annotated[float, Field(gt=0)] = 1.0
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     # Mean nats per target token under which an edit is done; 0: never.
-    stop_loss: Annotated[float, Field(ge=0)] = 0.05
+    stop_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
 
 
 class Grace:

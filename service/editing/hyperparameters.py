@@ -85,8 +85,7 @@ def hyperparameters_of(
             [FieldError(f"{FIELD}.{name}", f"'{editor}' has no such one") for name in unknown]
         )
     try:
-        content = json.dumps(values, allow_nan=False)
-        found: Hyperparameters = TypeAdapter(kind).validate_json(content, strict=True)
+        found: Hyperparameters = TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         faults = [(".".join(map(str, (FIELD, *e["loc"]))), e["msg"]) for e in error.errors()]
         raise InvalidRequestError([FieldError(*fault) for fault in faults]) from error
@@ -132,6 +131,8 @@ def _grace_fault(model: PreTrainedModel, found: GraceHyperparameters) -> FieldEr
         known = ", ".join(name for name, _ in layers[found.layer].named_modules() if name)
         reason = f"layer {found.layer} has no module '{found.module}'; it has: {known}"
         return FieldError(f"{FIELD}.module", reason)
+    if "attn" in found.module.lower().rpartition(".")[2]:
+        return FieldError(f"{FIELD}.module", "must map one tensor to one: attention does not")
     return None
 
 

@@ -106,7 +106,7 @@ class LocateEditor:
         try:
             fact = fact_request(tokenizer, edit_id, correction, self._templates, position)
         except ValueError as error:
-            raise EditingError(edit_id, str(error)) from error
+            raise EditingError(edit_id, f"its subject {error}") from error
         return edit_request(tokenizer, edit_id, correction, fact)
 
     def empty(self) -> HookLayers:
@@ -296,7 +296,7 @@ class LocateEditor:
     def _gated_anew(self, state: HookLayers, prompts: Sequence[SubjectText]) -> HookLayers:
         numbers = self.hyperparameters.layers
         if state.gate is Gate.SEQUENCE:
-            return lowered(self._model, state, numbers, prompts)
+            return lowered(self._model, state, numbers, prompts, self._splitting)
         if state.gate is Gate.CALIBRATED:
             return calibrated(state, numbers, self._statistics, self.hyperparameters.quantile)
         return state

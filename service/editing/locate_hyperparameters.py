@@ -8,8 +8,8 @@ from pydantic import Field
 from service.editing.gates import Gate
 from service.editing.positions import Position
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,9 @@ class LocateHyperparameters(TargetHyperparameters):
     second_moment_weight: Positive = 15_000.0  # lambda
     ridge: NotNegative = 0.1  # of EMMET's constraint
     gate: Gate = Gate.SEQUENCE  # of a gated method
-    alpha: float = 2.2  # where the sequence gate's alpha starts
+    alpha: Annotated[float, Field(allow_inf_nan=False)] = (
+        2.2  # where the sequence gate's alpha starts
+    )
     quantile: Annotated[float, Field(ge=0, le=1)] = (
         0.05  # of subjects that the calibrated gate may leave outside
     )

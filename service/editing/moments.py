@@ -8,8 +8,9 @@ from torch import Tensor
 from service.editing.hook_layer import Update
 from service.editing.key_statistics import KeyStatistics
 
-# Neurons that never fire leave C_0 singular: this share of its mean diagonal is added to it.
-RIDGE = 1e-9
+# Neurons that hardly ever fire leave C_0 singular, or with less on them than float32 tells from
+# nothing: this share of its mean diagonal is added to it.
+RIDGE = 1e-6
 
 
 class Moments:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,8 @@ class Preset(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # How the names of its models begin, in small letters and without their owner's.
+    # The names of its models, in small letters and without their owner's; `gpt2-xl*` also takes
+    # those that begin so.
     models: list[str] = []
     sources: dict[str, str] = {}  # by editor: where its values come from
     editors: Annotated[Mapping[str, dict[str, Any]], Field(max_length=len(EDITORS))] = {}
@@ -27,8 +29,13 @@ class Preset(BaseModel):
         return self.editors.get(editor, {})
 
     def fits(self, model: str) -> bool:
-        name = model.rstrip("/").rpartition("/")[2].lower()
-        return any(name.startswith(known) for known in self.models)
+        name = base_name(model)
+        return any(fnmatchcase(name, known) for known in self.models)
+
+
+def base_name(model: str) -> str:
+    """Of a hub id or a folder."""
+    return model.rstrip("/").rpartition("/")[2].lower()
 
 
 def read_preset(file: Path) -> Preset:

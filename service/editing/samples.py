@@ -17,18 +17,28 @@ def sample(
     model: PreTrainedModel, start: int, count: int, tokens: int, seed: int
 ) -> list[tuple[int, ...]]:
     """`count` texts of `tokens` tokens at most, each sampled at temperature 1 after the token
-    `start`, which they begin with; they end before it comes again.
+    `start`, which they begin with; they end before it comes again, or a token that ends texts.
     """
     generator = torch.Generator(model.device).manual_seed(seed)
     ids = torch.full((count, 1), start, device=model.device)
     cache = DynamicCache(config=model.config)
     columns = [ids]
     while len(columns) < tokens:
-        logits = model(input_ids=columns[-1], past_key_values=cache, use_cache=True).logits[:, -1]
+        seen = torch.ones(count, len(columns), dtype=torch.long, device=model.device)
+        logits = model(
+            input_ids=columns[-1], attention_mask=seen, past_key_values=cache, use_cache=True
+        ).logits[:, -1]
         chosen = logits.float().softmax(dim=1).multinomial(1, generator=generator)
         columns.append(chosen)
     rows: list[list[int]] = torch.cat(columns, dim=1).tolist()
-    return [_until(row, start) for row in rows]
+    ends = {start, *end_tokens(model)}
+    return [_until(row, ends) for row in rows]
+
+
+def end_tokens(model: PreTrainedModel) -> frozenset[int]:
+    """The tokens with which the model ends a text."""
+    ends = model.generation_config.eos_token_id
+    return frozenset([ends] if isinstance(ends, int) else ends or [])
 
 
 def start_token(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -57,6 +67,6 @@ def templates_of(
     return [["{}"], [f"{context} {{}}" for context in ended]] if ended else [["{}"]]
 
 
-def _until(row: list[int], end: int) -> tuple[int, ...]:
-    later = row[1:]
-    return tuple(row[: 1 + later.index(end)] if end in later else row)
+def _until(row: list[int], ends: set[int]) -> tuple[int, ...]:
+    end = next((i for i, token in enumerate(row) if i and token in ends), len(row))
+    return tuple(row[:end])

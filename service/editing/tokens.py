@@ -51,10 +51,18 @@ def target_ids(
     """The tokens of `target` as a continuation of `prompt`: a space goes between the two unless one
     of them brings it.
     """
-    before = prompt if prompt_format is Format.PLAIN else _in_chat(tokenizer, prompt)[0]
-    joint = "" if before[-1:].isspace() or target[:1].isspace() else " "
-    tokens = tokenizer(joint + target, add_special_tokens=False, verbose=False)
-    return tuple(tokens["input_ids"])
+    plain = prompt_format is Format.PLAIN
+    before = prompt_of(tokenizer, prompt, prompt_format)
+    joint = "" if before.text[-1:].isspace() or target[:1].isspace() else " "
+    # Some tokenizers put a space before every text: the target must not be one of its own.
+    whole = tokenizer(before.text + joint + target, add_special_tokens=plain, verbose=False)
+    tokens = tuple(whole["input_ids"])
+    count = len(before.tokens)
+    if tokens[:count] == before.tokens and len(tokens) > count:
+        return tokens[count:]
+    # The prompt's last token would be another one before this target.
+    alone = tokenizer(joint + target, add_special_tokens=False, verbose=False)
+    return tuple(alone["input_ids"])
 
 
 def _in_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, int]:

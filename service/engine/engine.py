@@ -9,6 +9,7 @@ from torch import nn
 
 from service.domain.edits import Format
 from service.editing.overlays import Overlay
+from service.editing.samples import end_tokens
 from service.editing.taps import tap
 from service.editing.tokens import prompt_ids, target_ids
 from service.engine.generation import FinishReason, decode
@@ -30,7 +31,7 @@ class Engine:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
-        self._end_tokens = _end_tokens(loaded)
+        self._end_tokens = end_tokens(loaded.model)
         # Forward passes use all cores, so that two at a time would only slow each other.
         self._turn = threading.Lock()
         self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
@@ -89,8 +90,3 @@ class Engine:
             prompt_tokens=len(tokens),
             completion_tokens=len(decoded.tokens),
         )
-
-
-def _end_tokens(loaded: LoadedModel) -> frozenset[int]:
-    ends = loaded.model.generation_config.eos_token_id
-    return frozenset([ends] if isinstance(ends, int) else ends or [])

@@ -10,7 +10,9 @@ class Figure:
     measured: float
     unit: str  # "" for a share
     baseline: float | None = None  # the same unit, measured in the same run
-    wanted: float | None = None  # the least ratio to the baseline or, without one, the least value
+    # Bounds of the ratio to the baseline or, without one, of the value itself.
+    wanted: float | None = None  # the least
+    most: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -19,17 +21,20 @@ class Figure:
     @property
     def reached(self) -> bool:
         value = self.measured if self.ratio is None else self.ratio
-        return self.wanted is None or value >= self.wanted
+        enough = self.wanted is None or value >= self.wanted
+        return enough and (self.most is None or value <= self.most)
 
     def cells(self) -> tuple[str, ...]:
+        bounds = ((">=", self.wanted), ("<=", self.most))
+        form = "g" if self.unit else ".1%"
+        wanted = ", ".join(f"{sign} {bound:{form}}" for sign, bound in bounds if bound is not None)
         if not self.unit:
-            wanted = "" if self.wanted is None else f">= {self.wanted:.1%}"
             return self.part, self.name, f"{self.measured:.2%}", "", "", wanted
         return (
             self.part,
             self.name,
-            f"{self.measured:.1f} {self.unit}",
+            f"{self.measured:.2f} {self.unit}",
             "" if self.baseline is None else f"{self.baseline:.2f} {self.unit}",
-            "" if self.ratio is None else f"{self.ratio:.1f}",
-            "" if self.wanted is None else f">= {self.wanted:g}",
+            "" if self.ratio is None else f"{self.ratio:.3g}",
+            wanted,
         )

@@ -20,8 +20,9 @@ from service.editing.grace import Grace
 from service.editing.requests import EditRequest
 from service.settings import Settings
 from service.storage.database import open_database
+from tests.bench import plain_grace
 from tests.bench.figure import Figure
-from tests.bench.plain import requests_one_by_one
+from tests.bench.pace import paced
 from tests.models import atlas_grace
 
 EDITS = 500
@@ -39,12 +40,9 @@ def run(progress: Progress) -> list[Figure]:
         editor = Grace(loaded.model, replace(atlas_grace(), stop_loss=0.0))
         requests = [_request(services, number, r) for number, r in enumerate(records[:BATCH])]
         task = progress.add_task("plain loop", total=None)
-        started = time.perf_counter()
-        requests_one_by_one(loaded.model, editor.hyperparameters, requests[:PLAIN_EDITS])
-        plain = PLAIN_EDITS / (time.perf_counter() - started)
-        started = time.perf_counter()
-        editor.targets(None, requests)
-        all_steps = BATCH / (time.perf_counter() - started)
+        some = requests[:PLAIN_EDITS]
+        plain = 1 / plain_grace.pace(loaded.model, editor.hyperparameters, some).edit
+        all_steps = 1 / paced(editor, None, requests).targets
         progress.remove_task(task)
 
     return [
@@ -60,7 +58,7 @@ def run(progress: Progress) -> list[Figure]:
 @contextmanager
 def _services() -> Iterator[Services]:
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), max_batch=BATCH)
+        settings = Settings(model="atlas", data_dir=Path(folder), dtype="float32", max_batch=BATCH)
         database = open_database(settings.resolved_database_url)
         services, worker = build(settings, database)
         worker.start()

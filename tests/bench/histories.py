@@ -1,0 +1,47 @@
+"""Overlays of many edits that nobody optimised: only their size is meant."""
+
+import torch
+from transformers import PreTrainedModel
+
+from service.editing.architectures import down_projection_of, weight_of
+from service.editing.codebook import Codebook, Rows, Target
+from service.editing.grace import Grace
+from service.editing.hook_layer import HookLayer, HookLayers, Update
+from service.editing.locate import LocateEditor
+
+BATCH = 50  # edits whose updates a hook layer keeps together
+FAR = 100.0  # how long random keys are made: no query comes near them
+FAINT = 1e-6  # how little hook layers change: the model says what it said
+
+
+def codebook(editor: Grace, like: Target, edits: int) -> Codebook:
+    """As many edits as that, each with as many keys as `like`, all of them apart."""
+    count = edits * len(like.keys)
+    generator = torch.Generator().manual_seed(0)
+    rows = Rows(
+        index=tuple(range(count)),
+        keys=torch.randn(count, like.keys.shape[1], generator=generator) * FAR,
+        values=torch.randn(count, like.values.shape[1], generator=generator),
+        radii=torch.full((count,), editor.hyperparameters.radius),
+        labels=tuple((number,) for number in range(count)),
+        owners=tuple(number // len(like.keys) for number in range(count)),
+    )
+    return Codebook.empty().with_rows(editor.site, rows)
+
+
+def hook_layers(model: PreTrainedModel, editor: LocateEditor, edits: int) -> HookLayers:
+    generator = torch.Generator().manual_seed(0)
+    state = editor.empty()
+    for number in editor.hyperparameters.layers:
+        d_out, d_in = weight_of(down_projection_of(model, number)).shape
+        updates = tuple(
+            Update(
+                left=torch.randn(d_out, BATCH, generator=generator) * FAINT,
+                right=torch.randn(d_in, BATCH, generator=generator),
+                keys=torch.randn(d_in, BATCH, generator=generator),
+            )
+            for _ in range(edits // BATCH)
+        )
+        layer = HookLayer(updates, alpha=editor.hyperparameters.alpha, deviation=1.0)
+        state = state.with_layer(number, layer)
+    return state

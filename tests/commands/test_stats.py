@@ -1,0 +1,47 @@
+"""`errata stats`."""
+
+import json
+from pathlib import Path
+
+from tests.processes import errata
+
+
+def stats(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
+    settings = {"ERRATA_DATA_DIR": str(folder), "ERRATA_DYNAMIC_MULTIPLIER": "1", **variables}
+    result = errata("stats", *arguments, **settings)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_statistics_are_made_once_and_shown(tmp_path: Path) -> None:
+    code, printed, _ = stats(tmp_path, "--layers", "3,1", "--json")
+    rows = json.loads(printed)
+    assert code == 0
+    assert [(row["layer"], row["inputs"]) for row in rows] == [(1, 1024), (3, 1024)]
+    assert all(row["vectors"] >= 1024 and row["source"] == "samples-1x" for row in rows)
+    files = sorted(tmp_path.glob("statistics/*/samples-1x/layer-*.safetensors"))
+    written = [file.stat().st_mtime_ns for file in files]
+    assert len(files) == 2
+    assert json.loads(stats(tmp_path, "--layers", "3,1", "--json")[1]) == rows
+    assert [file.stat().st_mtime_ns for file in files] == written
+    assert "samples-1x" in stats(tmp_path, "--layers", "1")[1]
+
+
+def test_a_text_file_is_another_source(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("The capital of Peru is Lima. " * 400)
+    code, printed, _ = stats(tmp_path, "--layers", "0", "--json", ERRATA_STATISTICS_TEXT=str(text))
+    assert code == 0
+    assert json.loads(printed)[0]["source"].startswith("text-")
+
+
+def test_what_is_refused_says_the_figures(tmp_path: Path) -> None:
+    text = tmp_path / "short.txt"
+    text.write_text("The capital of Peru is Lima.")
+    code, _, said = stats(tmp_path, "--layers", "0", ERRATA_STATISTICS_TEXT=str(text))
+    assert code == 1
+    assert "has 7 tokens, and 1024 are asked for (1 for each of the 1024 inputs" in said
+    code, _, said = stats(tmp_path, "--layers", "8")
+    assert (code, said) == (1, "error: layers: the model has no layer 8; it has 0 to 7\n")
+    missing = stats(tmp_path, "--layers", "0", ERRATA_STATISTICS_TEXT=str(tmp_path / "none"))
+    assert missing[0] == 1
+    assert "can't be read" in missing[2]
