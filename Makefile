@@ -5,7 +5,7 @@ PYTHON ?= python3
 BENCH ?= all
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench lock
+.PHONY: help serve test reference lint bench lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | column -t -s '|'
@@ -16,6 +16,9 @@ serve: $(VENV)/serve  ## set everything up and serve on http://127.0.0.1:8000
 
 test: $(VENV)/dev  ## set everything up and run the tests
 	$(BIN)/python -m pytest
+
+reference: $(VENV)/dev  ## hold the editors against the reference vectors in ERRATA_REFERENCE
+	$(BIN)/python -m pytest tests/editing/test_reference_grace.py tests/editing/test_reference_locate.py
 
 lint: $(VENV)/dev  ## formatting, lint, types, architecture
 	$(BIN)/ruff format --check .

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
         10, ge=1, le=1_000, description="keys that statistics are of, per input of a layer"
     )
     max_tokens_per_step: int = Field(
-        4_096, ge=1, description="tokens that one editing step runs; bounds its memory"
+        512, ge=1, description="tokens that one editing step runs; bounds its memory"
     )
     max_perplexity_ratio: float = Field(
         1.5,

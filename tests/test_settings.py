@@ -24,7 +24,7 @@ DEFAULTS = {
     "preset": None,
     "statistics_text": None,
     "dynamic_multiplier": 10,
-    "max_tokens_per_step": 4_096,
+    "max_tokens_per_step": 512,
     "max_perplexity_ratio": 1.5,
     "max_batch": 32,
     "linger_ms": 50,

@@ -59,7 +59,12 @@ def optimise_shift(
         clamped: Tensor = values * (most / norms).clamp(max=1.0)[:, None]
         return clamped
 
-    def optimise(part: list[int]) -> None:
+    # Edits with suffixes of like lengths go together, so that little is padding.
+    sizes = [_tokens_of(request) for request in requests]
+    order = sorted(range(len(requests)), key=sizes.__getitem__)
+
+    def optimise(places: list[int]) -> None:
+        part = [order[place] for place in places]
         shifts[part] = 0.0  # an attempt that ran out of memory may have moved them
         descend(
             shifts,
@@ -71,7 +76,7 @@ def optimise_shift(
             project=clamp,
         )
 
-    splitting.over([_tokens_of(request) for request in requests], optimise)
+    splitting.over([sizes[number] for number in order], optimise)
     return shifts
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 
 R = TypeVar("R")
-MAX_TOKENS = 4_096  # of one step, unless told otherwise
+MAX_TOKENS = 512  # of one step, unless told otherwise
 CPU_MEMORY = "DefaultCPUAllocator"  # names itself in the error that it raises
 
 

@@ -1,5 +1,6 @@
 """What modules take and return at subjects' tokens: the keys and states of locate-and-edit."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -96,10 +97,20 @@ def _pass(
         def read(args: tuple[Tensor, ...], output: Any) -> None:
             inputs, outputs = per_text(args[0], present), per_text(hidden_of(output), present)
             taken[module] = take(inputs, outputs, present)
+            if len(taken) == len(set(modules)):
+                raise _Enough
 
         return read
 
     # The pin comes first: what is read is what the overlay made of it.
-    with pin(present), after({module: reader(module) for module in modules}):
+    with (
+        pin(present),
+        after({module: reader(module) for module in modules}),
+        contextlib.suppress(_Enough),
+    ):
         model(input_ids=ids, attention_mask=present.long(), use_cache=False, logits_to_keep=1)
     return [taken[module] for module in modules]
+
+
+class _Enough(Exception):  # noqa: N818  # nothing is wrong
+    """Every module was read: the layers above need not run."""

@@ -13,7 +13,7 @@ from service.editing.key_statistics import KeyStatistics
 from service.editing.samples import SEED, sample, start_token, templates_of
 from service.editing.tokens import prompt_ids
 from service.engine.loading import LoadedModel
-from service.errors import StartupError, StoppedError
+from service.errors import ConflictError, StartupError, StoppedError
 from service.storage.statistics import StatisticsStore
 
 # Told what is being done, how much of it, and out of how much.
@@ -43,6 +43,7 @@ class Statistics:
         self._lock = threading.Lock()  # one thread makes what others wait for
         self._stopping = threading.Event()
         self._loaded_ones: dict[tuple[str, int], KeyStatistics] = {}
+        self._own: list[tuple[int, ...]] = []  # text of the model's own, as far as it is known
         self.doing: str | None = None  # what is being made at the moment
 
     def check(self, layers: Sequence[int]) -> None:
@@ -68,14 +69,14 @@ class Statistics:
         return {number: one for number, one in found.items() if one is not None}
 
     def recorded(self, recorded: dict[str, dict[str, str]]) -> dict[int, KeyStatistics]:
-        """Those that a batch was made with. Raises `StartupError` if they are not there as they
+        """Those that a batch was made with. Raises `ConflictError` if they are not there as they
         were.
         """
         found = {}
         for number, known in recorded.items():
             one = self._load(known["source"], int(number))
             if one is None or one.digest != known["sha256"]:
-                raise StartupError(
+                raise ConflictError(
                     f"the statistics of layer {number} ({known['source']}) are not those that the "
                     "log was made with: put the folder `statistics` back from a backup"
                 )
@@ -138,7 +139,7 @@ class Statistics:
     def _samples(self, wanted: int, advance: Advance) -> list[tuple[int, ...]]:
         """The model's own texts, of `wanted` tokens at least; those that are missing are made."""
         model, tokenizer = self._loaded.model, self._loaded.tokenizer
-        texts = self._store.samples()
+        texts = self._own or self._store.samples()
         start = start_token(tokenizer)
         # A prompt begins with the start token only where the tokenizer puts it there.
         skipped = 0 if prompt_ids(tokenizer, "a")[:1] == (start,) else 1
@@ -150,6 +151,7 @@ class Statistics:
             made += 1
             texts += [text[skipped:] for text in more if len(text) > skipped]
             self._store.save_samples(texts)
+        self._own = texts
         return texts
 
     def _texts(self, file: Path, wanted: int) -> list[tuple[int, ...]]:

@@ -26,7 +26,7 @@ class Figure:
 
     def cells(self) -> tuple[str, ...]:
         bounds = ((">=", self.wanted), ("<=", self.most))
-        form = "g" if self.unit else ".1%"
+        form = ".4g" if self.unit else ".1%"
         wanted = ", ".join(f"{sign} {bound:{form}}" for sign, bound in bounds if bound is not None)
         if not self.unit:
             return self.part, self.name, f"{self.measured:.2%}", "", "", wanted

@@ -23,6 +23,15 @@ def test_an_evaluation_and_its_resumption(tmp_path: Path) -> None:
     assert "| edits applied | 6 of 6 |" in resumed.stdout
 
 
+def test_an_evaluation_of_hook_layers() -> None:
+    """The dataset brings the subjects; the server is waited for while it prepares."""
+    few = {"ERRATA_DYNAMIC_MULTIPLIER": "1"}
+    found = errata("evaluate", "--editor", "coachhook", "--limit", "4", "--batch", "2", **few)
+    assert found.exit_code == 0, found.stderr
+    assert "| coachhook on atlas | |" in found.stdout
+    assert "| edits applied | 4 of 4 |" in found.stdout
+
+
 def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
     missing = errata("evaluate", "--dataset", str(tmp_path / "none.json"))
     assert (missing.exit_code, missing.stdout) == (1, "")
