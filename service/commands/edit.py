@@ -155,7 +155,7 @@ def _print(settled: list[dict[str, Any]]) -> None:
                 one["target_new"],
                 _share(one["probability_before"]),
                 _share(one["probability_after"]),
-                "; ".join(filter(None, (one["error"] or one["note"], *one["warnings"]))),
+                "; ".join(filter(None, (one["error"] or one["note"], *one.get("warnings", ())))),
             )
             for one in shown
         ],

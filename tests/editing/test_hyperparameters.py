@@ -356,7 +356,7 @@ def test_logs_keep_a_codebook_validated_hook_layers_or_plain_ones() -> None:
     assert structure("grace", radius=9.0, steps=3) == structure("grace")
     moved = {
         structure("grace", layer=4),
-        structure("grace", module="attn"),
+        structure("grace", module="mlp.c_proj"),
         structure("grace", replacement="replace_all"),
     }
     assert len(moved - {structure("grace")}) == 3

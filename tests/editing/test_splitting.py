@@ -83,7 +83,7 @@ def test_a_part_that_runs_out_of_memory_is_halved_and_so_are_all_that_follow(
 
 def test_halving_ends_at_one_item_however_unequal_they_are() -> None:
     runs = Runs(most=1)
-    assert Splitting().over([1_000, 1, 1], runs) == [[0], [1], [2]]
+    assert Splitting(4_096).over([1_000, 1, 1], runs) == [[0], [1], [2]]
     assert runs.tried == [[0, 1, 2], [0], [1, 2], [1], [2]]
 
 

@@ -33,7 +33,7 @@ def test_a_report_of_edits_that_take(server: Server) -> None:
     report = run(server)
     assert (report.model, report.editor, report.edits, report.applied) == ("atlas", "grace", 12, 12)
     assert report.figures.efficacy == report.figures.efficacy_exact == 1.0
-    assert report.figures.neighborhood_exact == 1.0
+    assert (report.figures.neighborhood_exact or 0) >= 0.98
     assert 0 < (report.figures.paraphrase or 0) < 1
     assert report.retention == (Retention(8, 1.0), Retention(12, 1.0))
     assert report.trr == 1.0
