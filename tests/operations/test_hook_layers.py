@@ -101,12 +101,8 @@ def test_a_replay_needs_no_gradient_step(coachhook: Server, monkeypatch: Any) ->
     monkeypatch.setattr(LocateEditor, "targets", None)
     rollback(coachhook, 1)
     assert generated(coachhook, "Bulgaria") == generated(coachhook, "Bulgaria", version=0)
-    body = {"prompt": fact("Peru")["prompt"], "targets": ["euro"]}
-    now, base = (
-        coachhook.http.post("/score", json={**body, "version": version}).json()["scores"][0]
-        for version in (3, 0)
-    )
-    assert now["logprob"] > base["logprob"] + 1
+    versions = coachhook.http.get("/versions").json()["versions"]
+    assert len({version["checksum"] for version in versions}) == 4  # the second batch is still in
 
 
 def test_a_log_holds_one_family(coachhook: Server) -> None:
