@@ -16,6 +16,8 @@ PREFIX = "ERRATA_"
 # Read by the command line's client and by the tests, not by the server.
 NOT_OURS = {"ERRATA_URL", "ERRATA_API_KEY", "ERRATA_REFERENCE"}
 
+EditorName = Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"]
+
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
@@ -40,7 +42,7 @@ class Settings(BaseSettings):
         None, description="the first admin key; default: one is made and printed once"
     )
     admin_key_file: Path | None = Field(None, description="a file that holds the first admin key")
-    editor: Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"] = Field(
+    editor: EditorName = Field(
         "grace",
         description="the editor of edits that name none: `grace`, `coachhook`, `memit`, `emmet`, "
         "`rome`, `r-rome`",

@@ -1,7 +1,7 @@
 """The types of request fields, with their bounds."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
 
@@ -57,7 +57,6 @@ Metadata = Annotated[dict[str, Any], BeforeValidator(_check_metadata)]
 Hyperparameters = Annotated[
     dict[str, Any], BeforeValidator(_check_metadata), Field(max_length=MAX_HYPERPARAMETERS)
 ]
-EditorName = Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"]
 FORMAT = "`chat` puts it through the model's chat template, as a user's message"
 WholeNumber = Annotated[int, Field(strict=True)]
 NEW_TOKENS_DEFAULT = f"default: {NEW_TOKENS}, or the server's bound if that is lower"

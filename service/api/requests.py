@@ -7,7 +7,6 @@ from service.api.fields import (
     MAX_NEIGHBORHOOD,
     MAX_PARAPHRASES,
     MAX_TARGETS,
-    EditorName,
     Hyperparameters,
     Metadata,
     NewTokens,
@@ -17,6 +16,7 @@ from service.api.fields import (
     WholeNumber,
 )
 from service.domain.edits import Correction, Format, warnings_of
+from service.settings import EditorName
 
 
 class Wire(BaseModel):

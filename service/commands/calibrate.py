@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.atlas import EDITS_FILE
 from service.commands.local import or_fail
-from service.commands.output import Exit, err, fail, out, print_table
+from service.commands.output import Exit, fail, out, print_table
+from service.commands.progress import progress_bar
 from service.evaluation.datasets import DatasetError, read_records
 from service.settings import load_settings
 
@@ -74,9 +74,8 @@ def calibrate(
         file = preset.with_suffix(".trials.json")
         before = _read(file, setting)
         done = []
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
-            task = progress.add_task(editor, total=len(points))
+        with progress_bar(editor) as advance:
+            advance(editor, 0, len(points))
             for one in run(
                 points,
                 [trial_from(found) for found in before],
@@ -87,7 +86,7 @@ def calibrate(
                 done.append(one)
                 content = {**setting, "trials": [asdict(found) for found in done]}
                 file.write_text(json.dumps(content, indent=2) + "\n")
-                progress.advance(task)
+                advance(editor, len(done), len(points))
         done.sort(key=lambda one: one.score, reverse=True)
         best = done[0]
         known_preset = read_preset(preset) if preset.exists() else Preset()

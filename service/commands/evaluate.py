@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.atlas import EDITS_FILE
 from service.commands.child import own_server, peak_memory_mib
 from service.commands.client import Client, client
-from service.commands.output import Exit, err, fail, out
+from service.commands.output import Exit, fail, out
+from service.commands.progress import progress_bar
 from service.evaluation.datasets import DatasetError, Record, read_records
 from service.evaluation.report import markdown
 from service.evaluation.run import How, Report
@@ -88,11 +88,5 @@ def _alone(
 
 
 def _run(server: Client, records: list[Record], how: How) -> Report:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-
-        def advance(what: str, done: int, total: int) -> None:
-            progress.update(task, description=what, completed=done, total=total)
-
+    with progress_bar("starting") as advance:
         return run(server, records, how, advance)

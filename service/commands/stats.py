@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.commands.local import or_fail
-from service.commands.output import JsonOption, err, print_json, print_table
+from service.commands.output import JsonOption, print_json, print_table
+from service.commands.progress import progress_bar
 from service.settings import load_settings
 
 
@@ -36,13 +36,7 @@ def stats(
         numbers = editors.layers(editor) if layers is None else _numbers(layers)
         known_layers(loaded.model, numbers)
         statistics.check(numbers)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
-            task = progress.add_task("reading", total=None)
-
-            def advance(what: str, done: int, total: int) -> None:
-                progress.update(task, description=what, completed=done, total=total)
-
+        with progress_bar("reading") as advance:
             found = statistics.of(numbers, advance)
     rows: list[dict[str, Any]] = [
         {

@@ -65,14 +65,14 @@ def calibrated(
     quantile: float,
 ) -> HookLayers:
     """The gate `calibrated`: a z-score against mean and deviation of the change's norm on unrelated
-    text, and as alpha the `quantile` of that score at the keys of all edits so far.
+    text, and as alpha the `quantile` of that score at the subjects of all edits so far.
     """
     for number in numbers:
         layer = state.layers[number]
         unrelated = statistics[number].keys.to(layer.delta) @ layer.delta.T
         norms = torch.linalg.vector_norm(unrelated, dim=1).double()
         mean, deviation = float(norms.mean()), float(norms.std())
-        keys = torch.cat([update.keys for update in layer.updates], dim=1).to(layer.delta)
+        keys = torch.cat([update.plain_keys for update in layer.updates], dim=1).to(layer.delta)
         scores = (torch.linalg.vector_norm(layer.delta @ keys, dim=0) - mean) / deviation
         alpha = float(scores.quantile(quantile)) - TIE
         state = state.with_layer(number, layer.behind(alpha, mean, deviation))

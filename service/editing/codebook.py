@@ -20,6 +20,8 @@ Label = tuple[int, ...]  # token ids of the target
 # Of two clashing entries the older keeps a hair less than half the way, so that a query exactly
 # between them has one owner.
 SPLIT_GAP = 1e-5
+# New keys whose distances to all entries are held at once.
+KEYS_AT_ONCE = 256
 # Keys closer than this share of their length are one key: floating-point noise, not two places.
 COINCIDENT = 1e-4
 
@@ -104,10 +106,7 @@ class Codebook:
 
     def look_up(self, queries: Tensor) -> Match:
         """Finds the nearest entry of each of `queries` [q, d_key]; there must be an entry."""
-        distances = torch.cdist(
-            queries.float(), self.keys, compute_mode="donot_use_mm_for_euclid_dist"
-        )
-        distance, entry = distances.min(dim=1)
+        distance, entry = _distances(queries.float(), self.keys).min(dim=1)
         return Match(entry, distance, distance <= self.radii[entry])
 
     def to(self, device: torch.device) -> "Codebook":
@@ -150,8 +149,7 @@ class Codebook:
         if not targets:
             return self
         draft = self.draft(site, targets)
-        for target in targets:
-            draft.insert(target, radius)
+        draft.insert(targets, radius)
         return draft.codebook()
 
     def difference(self, parent: "Codebook") -> Rows:
@@ -190,21 +188,37 @@ class Draft:
         self._digests = list(base._digests)
         self._touched: set[int] = set()
 
-    def insert(self, target: Target, radius: float) -> list[int]:
-        """Inserts one target under each of its keys; returns the entry that each key went to."""
-        return [
-            self._insert(
-                _Entry(key, target.values[value], target.labels[value], target.edit_id), radius
-            )
-            for key, value in zip(target.keys, target.value_of, strict=True)
-        ]
-
-    def _insert(self, new: "_Entry", radius: float) -> int:
+    def insert(self, targets: Sequence[Target], radius: float) -> list[list[int]]:
+        """Inserts each target under each of its keys; returns the entries that they went to."""
+        keys = torch.cat([target.keys for target in targets])
+        # Entries keep their keys, so that all distances can be had at once.
         size = len(self._labels)
-        if size:
-            distances = torch.linalg.vector_norm(self._keys[:size] - new.key, dim=1)
-            near = int(distances.argmin())
-            distance, reach = float(distances[near]), float(self._radii[near])
+        among = _distances(keys, keys)
+        known = [_nearest(some, self._keys[:size]) for some in keys.split(KEYS_AT_ONCE)]
+        nearest = (pair for pairs in known for pair in pairs)
+        added: list[int] = []  # which of the keys have entries of their own
+        number = 0
+        entries: list[list[int]] = []
+        for target in targets:
+            entries.append([])
+            for key, value in zip(target.keys, target.value_of, strict=True):
+                distance, near = next(nearest)
+                if added:
+                    own, at = among[number, added].min(dim=0)
+                    if float(own) < distance:
+                        distance, near = float(own), size + int(at)
+                new = _Entry(key, target.values[value], target.labels[value], target.edit_id)
+                entry = self._insert(new, radius, near, distance)
+                if entry == size + len(added):
+                    added.append(number)
+                entries[-1].append(entry)
+                number += 1
+        return entries
+
+    def _insert(self, new: "_Entry", radius: float, near: int, distance: float) -> int:
+        """`near`: the entry nearest to the new one, and how far it is."""
+        if distance < torch.inf:
+            reach = float(self._radii[near])
             if distance <= radius + reach:
                 if self._labels[near] == new.label:
                     self._rewrite(near, new, max(distance, reach))
@@ -215,6 +229,7 @@ class Draft:
                     return near
                 self.write(near, self._entry(near), distance / 2 - SPLIT_GAP)
                 radius = distance / 2
+        size = len(self._labels)
         self.write(size, new, radius)
         return size
 
@@ -257,6 +272,19 @@ class Draft:
         for tensor in (self._keys[entry], self._values[entry], self._radii[entry]):
             hasher.update(tensor.numpy().tobytes())
         return hasher.digest()
+
+
+def _distances(queries: Tensor, keys: Tensor) -> Tensor:
+    """[q, k], each the same whatever else is asked for with it."""
+    return torch.cdist(queries, keys, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _nearest(queries: Tensor, keys: Tensor) -> list[tuple[float, int]]:
+    """Each query's distance to the nearest of `keys`, and which that is."""
+    if not len(keys):
+        return [(torch.inf, 0)] * len(queries)
+    distance, entry = _distances(queries, keys).min(dim=1)
+    return list(zip(distance.tolist(), entry.tolist(), strict=True))
 
 
 @dataclass(frozen=True)

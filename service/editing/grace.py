@@ -187,12 +187,11 @@ class Grace:
         entry, at the module's own output (None); where it widens one, at that entry's value, which
         may be set by a batch-mate (its number, and which of its values) of an earlier wave.
         """
-        draft = codebook.draft(self.site, drafts)
+        entries_of = codebook.draft(self.site, drafts).insert(drafts, self.hyperparameters.radius)
         writer: dict[int, tuple[int, int]] = {}  # entry -> the batch-mate's value that it holds
         wave_of: list[int] = []
         waves: list[dict[int, list[Start]]] = []
-        for number, target in enumerate(drafts):
-            entries = draft.insert(target, self.hyperparameters.radius)
+        for number, (target, entries) in enumerate(zip(drafts, entries_of, strict=True)):
             starts: list[Start] = [None] * len(target.values)
             wave = 0
             for entry, position in zip(entries, target.value_of, strict=True):

@@ -8,7 +8,7 @@ Li et al. 2024, "Consecutive Batch Model Editing with HooK Layers" (CoachHook). 
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,18 +22,27 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """What one batch brings to one layer: the change left @ right^T of its weight [d_out, d_in]."""
+    """What one batch brings to one layer: the change left @ right^T of its weight [d_out, d_in].
+
+    The keys of the batch's facts are kept where a later batch asks for them, else there are none.
+    """
 
     left: Tensor  # [d_out, n] float32
     right: Tensor  # [d_in, n] float32
-    keys: Tensor  # [d_in, n] float32: what C_accu grows by
+    keys: Tensor  # [d_in, n or 0] float32: averaged over contexts, what C_accu grows by
+    plain_keys: Tensor  # [d_in, n or 0] float32: the prompts' own, for the calibrated gate
 
     @cached_property
     def digest(self) -> bytes:
         hasher = hashlib.sha256()
-        for tensor in (self.left, self.right, self.keys):
+        for name in TENSORS:
+            tensor: Tensor = getattr(self, name)
             hasher.update(tensor.contiguous().numpy().tobytes())
         return hasher.digest()
+
+
+# What an update consists of.
+TENSORS = tuple(field.name for field in fields(Update))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from service.editing.gates import Gate
-from service.editing.hook_layer import HookLayer, HookLayers, Update
+from service.editing.hook_layer import TENSORS, HookLayer, HookLayers, Update
 from service.editing.requests import FactRequest, FactTarget, SubjectText
 
 FORMAT = "errata-hooks-1"
@@ -69,7 +69,7 @@ class HooksChange:
             f"layer.{number}.{i}.{name}": getattr(update, name)
             for number, layer in self.layers.items()
             for i, update in enumerate(layer.updates)
-            for name in ("left", "right", "keys")
+            for name in TENSORS
         }
         requests = [target.request for target in self.targets]
         texts = [text for request in requests for text in _texts(request)]
@@ -112,10 +112,7 @@ def _texts(request: FactRequest) -> Iterator[SubjectText]:
 
 
 def _update(tensors: Mapping[str, Tensor], number: str, i: int) -> Update:
-    left, right, keys = (
-        tensors[f"layer.{number}.{i}.{name}"] for name in ("left", "right", "keys")
-    )
-    return Update(left, right, keys)
+    return Update(*(tensors[f"layer.{number}.{i}.{name}"] for name in TENSORS))
 
 
 def _targets(tensors: Mapping[str, Tensor]) -> Iterator[FactTarget]:

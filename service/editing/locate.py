@@ -264,7 +264,13 @@ class LocateEditor:
                 ridge=self.hyperparameters.ridge,
             )
         )
-        update = Update(left.float().cpu(), right.float().cpu(), averaged.T.cpu().contiguous())
+        nothing = torch.empty(averaged.shape[1], 0)
+        update = Update(
+            left.float().cpu(),
+            right.float().cpu(),
+            averaged.T.cpu().contiguous() if self._method.accumulates else nothing,
+            here.inputs.T.cpu().contiguous() if self._gate is Gate.CALIBRATED else nothing,
+        )
         if not bool(torch.isfinite(update.left).all() and torch.isfinite(update.right).all()):
             raise ArithmeticError(f"the solve at layer {number} is not finite")
         return update

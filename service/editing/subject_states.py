@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from service.editing.padding import pad
 from service.editing.requests import SubjectText
 from service.editing.splitting import Splitting
 from service.editing.suffix import Pin, no_overlay
@@ -86,11 +87,7 @@ def _pass(
     """One forward pass; what `take` makes of each module's inputs and outputs, and of which tokens
     are real.
     """
-    device = model.device
-    width = max(len(text.tokens) for text in texts)
-    ids = torch.tensor([[*t.tokens, *[0] * (width - len(t.tokens))] for t in texts], device=device)
-    lengths = torch.tensor([len(text.tokens) for text in texts], device=device)
-    present = torch.arange(width, device=device) < lengths[:, None]
+    ids, present = pad([text.tokens for text in texts], model.device)
     taken: dict[nn.Module, R] = {}
 
     def reader(module: nn.Module) -> After:

@@ -9,7 +9,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from service.editing.gates import Tokens
 from service.editing.overlays import Overlay
-from service.engine.batches import pad_left
+from service.editing.padding import pad_left
 from service.engine.overlay import pinned
 
 

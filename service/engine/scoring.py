@@ -9,7 +9,8 @@ from transformers import PreTrainedModel
 
 from service.editing.gates import Tokens
 from service.editing.overlays import Overlay
-from service.engine.batches import pad, parts
+from service.editing.padding import pad
+from service.engine.batches import parts
 from service.engine.overlay import pinned
 
 

@@ -13,7 +13,10 @@ def markdown(report: Report) -> str:
         ("efficacy, exact", _percent(found.efficacy_exact)),
         ("paraphrase, exact", _percent(found.paraphrase_exact)),
         ("neighbourhood, exact", _percent(found.neighborhood_exact)),
-        *((f"ERR after {point.edits} edits", _percent(point.err)) for point in report.retention),
+        *(
+            (f"ERR, ES after {point.edits} edits", f"{point.err:.1%}, {point.efficacy:.1%}")
+            for point in report.retention
+        ),
         ("TRR", _percent(report.trr)),
         ("edits per second", _number(report.edits_per_second)),
         ("peak memory (MiB)", _number(report.peak_memory_mib)),

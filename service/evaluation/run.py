@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from service.evaluation.datasets import Record
-from service.evaluation.figures import Asked, Figures, Said, figures, said
+from service.evaluation.figures import Asked, Figures, Said, figures, likelier, said
 from service.evaluation.unrelated import PROMPTS
 
 # Told what is done, how much of it, and out of how much.
@@ -35,10 +35,11 @@ class Server(Protocol):
 
 @dataclass(frozen=True)
 class Retention:
-    """ERR: the share of the first `edits` edits that is said with all of them in."""
+    """How the first `edits` edits do with all of them in."""
 
     edits: int
-    err: float
+    err: float  # the share that is said
+    efficacy: float  # ES
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advan
         done = numbers[-1] + 1
         advance("applying", done, len(records))
         if fresh and (number % how.every == 0 or done == len(records)):
-            retention.append(Retention(done, said(_prompts(server, records[:done])) or 0.0))
+            asked = _prompts(server, records[:done])
+            retention.append(Retention(done, said(asked) or 0.0, likelier(asked) or 0.0))
     found = figures(
         _prompts(server, _shown(records, "asking prompts", advance)),
         [

@@ -39,6 +39,7 @@ def hook_layers(model: PreTrainedModel, editor: LocateEditor, edits: int) -> Hoo
                 left=torch.randn(d_out, BATCH, generator=generator) * FAINT,
                 right=torch.randn(d_in, BATCH, generator=generator),
                 keys=torch.randn(d_in, BATCH, generator=generator),
+                plain_keys=torch.randn(d_in, BATCH, generator=generator),
             )
             for _ in range(edits // BATCH)
         )

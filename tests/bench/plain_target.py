@@ -8,11 +8,11 @@ from torch.nn.functional import cross_entropy, kl_div
 from transformers import PreTrainedModel
 
 from service.editing.locate_hyperparameters import TargetHyperparameters
+from service.editing.padding import pad
 from service.editing.requests import FactRequest
 from service.editing.splitting import Splitting
 from service.editing.subject_states import subject_states
 from service.editing.taps import after, hidden_of, with_hidden
-from service.engine.batches import pad
 
 UNTOLD = -100  # the label of a token that predicts nothing
 

@@ -157,7 +157,7 @@ def test_layers_have_sums_of_their_own() -> None:
 
 def fires(gate: Gate, norms: Sequence[float], alpha: float) -> list[bool]:
     """Where a change of those lengths acts; the calibrated gate's mean is 2, its deviation 0.5."""
-    update = Update(torch.eye(1), torch.eye(1), torch.eye(1))
+    update = Update(*(torch.eye(1) for _ in range(4)))
     layer = HookLayer((update,), alpha, mean=2.0, deviation=0.5)
     inputs = torch.tensor(norms)[None, :, None]
     tokens = Tokens.whole(torch.ones(1, len(norms), dtype=torch.bool))
@@ -225,7 +225,7 @@ def overlay(model_type: str, gate: Gate) -> HookLayers:
         left = torch.randn(WIDTH, 3, generator=generator)
         right = torch.randn(weight.shape[1], 3, generator=generator)
         left *= weight.norm() / (left @ right.T).norm()
-        layer = HookLayer((Update(left, right, right),), alpha=0.5)
+        layer = HookLayer((Update(left, right, right, right),), alpha=0.5)
         norms = norms_in(model, layer, number)
         layers[number] = layer.behind(0.5, float(norms.mean()), float(norms.std()))
     return HookLayers(gate, layers)

@@ -4,7 +4,7 @@ import itertools
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
@@ -29,6 +29,7 @@ from service.editing.preset_files import (
     write_preset,
 )
 from service.errors import FieldError, InvalidRequestError, StartupError
+from service.settings import EditorName
 from tests.tiny import COMMON, SPECIAL
 
 
@@ -199,6 +200,10 @@ def test_what_nobody_gave_is_the_methods_own() -> None:
 
 
 @pytest.mark.parametrize("layers", [4, 8, 28, 32, 48])
+def test_settings_and_requests_name_all_editors() -> None:
+    assert get_args(EditorName) == EDITORS
+
+
 @pytest.mark.parametrize("editor", EDITORS)
 def test_every_point_of_the_default_grid_can_be_tried(editor: str, layers: int) -> None:
     grid = default_grid(layered("gpt2", layers), editor)

@@ -35,12 +35,12 @@ def test_a_report_of_edits_that_take(server: Server) -> None:
     assert report.figures.efficacy == report.figures.efficacy_exact == 1.0
     assert (report.figures.neighborhood_exact or 0) >= 0.98
     assert 0 < (report.figures.paraphrase or 0) < 1
-    assert report.retention == (Retention(8, 1.0), Retention(12, 1.0))
+    assert report.retention == (Retention(8, 1.0, 1.0), Retention(12, 1.0, 1.0))
     assert report.trr == 1.0
     assert (report.edits_per_second or 0) > 0
     table = markdown(report)
     assert "| grace on atlas | |" in table
-    assert "| ERR after 8 edits | 100.0% |" in table
+    assert "| ERR, ES after 8 edits | 100.0%, 100.0% |" in table
     assert "| peak memory (MiB) | - |" in table
 
 

@@ -1,0 +1,24 @@
+"""How far long work is, on standard error."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from service.commands.output import err
+
+# Told what is done, how much of it, and out of how much.
+Advance = Callable[[str, int, int], None]
+
+
+@contextmanager
+def progress_bar(first: str) -> Iterator[Advance]:
+    """A bar with an estimate of the time left; `first` is what is done until it is told."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
+        task = progress.add_task(first, total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield advance
