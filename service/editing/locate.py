@@ -46,6 +46,9 @@ from service.editing.update_rules import Insertion, Rule
 from service.errors import EditingError
 
 NOT_FINITE = "its {} are not finite"
+# Beside its hyperparameters, what else an editor needs to be built again is recorded under:
+STATISTICS = "statistics"
+TEMPLATES = "templates"
 Templates = Sequence[Sequence[str]]
 
 
@@ -97,7 +100,12 @@ class LocateEditor:
         """The hyperparameters as they are written to the log."""
         used = {n: self._statistics[n] for n in self.hyperparameters.layers}
         statistics = {str(n): {"source": s.source, "sha256": s.digest} for n, s in used.items()}
-        return {**asdict(self.hyperparameters), "gate": self._gate, "statistics": statistics}
+        return {
+            **asdict(self.hyperparameters),
+            "gate": self._gate,
+            STATISTICS: statistics,
+            TEMPLATES: self._templates,
+        }
 
     def request(
         self, tokenizer: PreTrainedTokenizerBase, edit_id: int, correction: Correction

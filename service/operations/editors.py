@@ -15,7 +15,7 @@ from service.editing.hyperparameters import (
     structure_of,
 )
 from service.editing.key_statistics import KeyStatistics
-from service.editing.locate import LocateEditor
+from service.editing.locate import STATISTICS, TEMPLATES, LocateEditor, Templates
 from service.editing.methods import METHODS
 from service.editing.positions import subject_token
 from service.editing.preset_files import Preset, bundled_preset
@@ -76,34 +76,39 @@ class Editors:
         return structure_of(correction.editor, found)
 
     def structure_of_batch(self, batch: Batch) -> str:
-        return structure_of(batch.editor, self._recorded(batch)[0])
+        return structure_of(batch.editor, self._recorded(batch))
 
     def editor(self, name: str, overrides: Mapping[str, Any]) -> AnyEditor:
         """Waits for statistics that are still to be made."""
         found = self._hyperparameters(name, overrides)
-        statistics = (
-            {} if isinstance(found, GraceHyperparameters) else self._statistics.of(found.layers)
-        )
-        return self._editor(name, found, statistics)
+        if isinstance(found, GraceHyperparameters):
+            return self._editor(name, found, {}, [])
+        statistics = self._statistics.of(found.layers)
+        return self._editor(name, found, statistics, self._statistics.templates())
 
     def recorded(self, batch: Batch) -> AnyEditor:
         """The editor that a batch was made by."""
-        found, statistics = self._recorded(batch)
-        return self._editor(batch.editor, found, self._statistics.recorded(statistics))
+        found = self._recorded(batch)
+        statistics = self._statistics.recorded(batch.hyperparameters.get(STATISTICS, {}))
+        templates = batch.hyperparameters.get(TEMPLATES, [])
+        return self._editor(batch.editor, found, statistics, templates)
 
-    def _recorded(self, batch: Batch) -> tuple[Hyperparameters, dict[str, dict[str, str]]]:
-        values = dict(batch.hyperparameters)
-        statistics = values.pop("statistics", {})
-        return hyperparameters_of(self._engine.loaded.model, batch.editor, values), statistics
+    def _recorded(self, batch: Batch) -> Hyperparameters:
+        chosen = {n: v for n, v in batch.hyperparameters.items() if n not in (STATISTICS, TEMPLATES)}
+        return hyperparameters_of(self._engine.loaded.model, batch.editor, chosen)
 
     def _hyperparameters(self, name: str, overrides: Mapping[str, Any]) -> Hyperparameters:
         presets = [preset.of(name) for preset in self._presets]
         return hyperparameters_of(self._engine.loaded.model, name, *presets, overrides)
 
     def _editor(
-        self, name: str, found: Hyperparameters, statistics: Mapping[int, KeyStatistics]
+        self,
+        name: str,
+        found: Hyperparameters,
+        statistics: Mapping[int, KeyStatistics],
+        templates: Templates,
     ) -> AnyEditor:
-        key = json.dumps([name, repr(found), [s.digest for s in statistics.values()]])
+        key = json.dumps([name, repr(found), [s.digest for s in statistics.values()], templates])
         if key in self._built:
             self._built.move_to_end(key)
             return self._built[key]
@@ -113,7 +118,6 @@ class Editors:
             with self._engine.still():
                 editor = Grace(model, found, self._splitting)
         else:
-            templates = self._statistics.templates()
             with self._engine.still():
                 editor = LocateEditor(
                     model, METHODS[name], found, statistics, templates, self._splitting

@@ -1,20 +1,23 @@
 """GRACE against the numbers of its reference implementation."""
 
 import pytest
+import torch
 
-from service.editing.codebook import Replacement
+from service.editing.codebook import Codebook, Replacement, Rows
+from service.editing.gates import Tokens
 from service.editing.grace import Grace, GraceHyperparameters, Keyed
 from service.editing.requests import EditRequest
 from service.editing.tokens import prompt_ids, target_ids
+from service.engine.overlay import pinned
 from tests.editing.reference import close, expected, model, needed, tokenizer, vectors
 
 pytestmark = needed
+REPLACEMENTS = ["replace_last", "replace_prompt"]
 
 
-@pytest.mark.parametrize("replacement", ["replace_last", "replace_prompt"])
-def test_codebook_and_answers_equal_the_reference(replacement: str) -> None:
+def editor(replacement: str) -> Grace:
     grace = vectors()["grace"]
-    editor = Grace(
+    return Grace(
         model(),
         GraceHyperparameters(
             layer=grace["layer"],
@@ -27,17 +30,24 @@ def test_codebook_and_answers_equal_the_reference(replacement: str) -> None:
             keyed=Keyed.PROMPT,
         ),
     )
-    requests = [
+
+
+def requests() -> list[EditRequest]:
+    return [
         EditRequest(
             number,
             (tuple(prompt_ids(tokenizer(), edit["prompt"])),),
             (tuple(target_ids(tokenizer(), edit["prompt"], edit["target"])),),
         )
-        for number, edit in enumerate(grace["edits"])
+        for number, edit in enumerate(vectors()["grace"]["edits"])
     ]
 
-    targets, failed = editor.targets(None, requests)
-    codebook = editor.insert(None, targets)
+
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_the_codebook_equals_the_reference(replacement: str) -> None:
+    grace = editor(replacement)
+    targets, failed = grace.targets(None, requests())
+    codebook = grace.insert(None, targets)
 
     assert not failed
     assert codebook is not None
@@ -45,3 +55,39 @@ def test_codebook_and_answers_equal_the_reference(replacement: str) -> None:
     close(codebook.keys, expected()[f"{name}.keys"], 1e-4)
     close(codebook.radii, expected()[f"{name}.epsilons"].flatten(), 1e-4)
     close(codebook.values, expected()[f"{name}.values"], 2e-2)
+
+
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_it_grows_edit_by_edit_as_the_reference(replacement: str) -> None:
+    grace = editor(replacement)
+    targets, _ = grace.targets(None, requests())
+    codebook: Codebook | None = None
+    for target, wanted in zip(targets, vectors()["grace"][replacement], strict=True):
+        codebook = grace.insert(codebook, [target])
+        assert codebook is not None
+        assert len(codebook) == wanted["entries"]
+        close(codebook.radii, torch.tensor(wanted["epsilons"]).flatten(), 1e-4)
+
+
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_answers_under_the_references_codebook_equal_the_references(replacement: str) -> None:
+    name = f"grace.{replacement}"
+    keys = expected()[f"{name}.keys"]
+    rows = Rows(
+        index=tuple(range(len(keys))),
+        keys=keys,
+        values=expected()[f"{name}.values"],
+        radii=expected()[f"{name}.epsilons"].flatten(),
+        labels=tuple((number,) for number in range(len(keys))),
+        owners=tuple(range(len(keys))),
+    )
+    codebook = Codebook.empty().with_rows(editor(replacement).site, rows)
+    for number, request in enumerate(requests()):
+        ids = torch.tensor([request.prompts[0]])
+        present = torch.ones_like(ids, dtype=torch.bool)
+        last = torch.zeros_like(present)
+        last[:, -1] = True
+        with torch.no_grad(), pinned(model(), codebook, Tokens(present, last, {})):
+            found = model()(input_ids=ids).logits[0, -1]
+        wanted = expected()[f"{name}.logits.{number}"]
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=0)

@@ -65,6 +65,10 @@ def test_edits_are_applied_measured_and_said(coachhook: Server) -> None:
     assert batch["metrics"]["perplexity_before"] > 1
     assert batch["metrics"]["entries"] is None
     assert set(batch["hyperparameters"]["statistics"]) == {str(layer) for layer in layers}
+    bare, prefixed = batch["hyperparameters"]["templates"]
+    assert bare == ["{}"]
+    assert len(prefixed) == 5
+    assert all(template.endswith(" {}") for template in prefixed)
 
 
 @pytest.mark.parametrize("editor", ["coachhook", "memit", "rome"])
