@@ -5,6 +5,7 @@ EasyEdit's flat one, and zsRE as prepared by MEND.
 """
 
 import gzip
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ class Record:
 
 
 def read_records(file: Path, limit: int | None = None) -> list[Record]:
-    """The first `limit` records. Raises `DatasetError` if the file or a record is none."""
+    """The first `limit` records; zsRE has some without a new target, which are left out. Raises
+    `DatasetError` if the file or a record is none.
+    """
     try:
         content = file.read_bytes()
         text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode()
@@ -47,7 +50,8 @@ def read_records(file: Path, limit: int | None = None) -> list[Record]:
         raise DatasetError(f"{file} can't be read: {error}") from error
     if not isinstance(found, list) or not found:
         raise DatasetError(f"{file} holds no list of records")
-    return [_record(file, number, one) for number, one in enumerate(found[:limit])]
+    records = (_record(file, number, one) for number, one in enumerate(found))
+    return list(itertools.islice((r for r in records if r.target_new), limit))
 
 
 def _record(file: Path, number: int, found: Any) -> Record:

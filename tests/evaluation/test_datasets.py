@@ -65,6 +65,13 @@ def test_each_form_gives_the_same_record(form: dict[str, Any], tmp_path: Path) -
     assert read_records(file, limit=1) == [WANTED]
 
 
+def test_records_without_a_new_target_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "set.json"
+    file.write_text(json.dumps([{**ZSRE, "alt": ""}, ZSRE, ZSRE]))
+    assert read_records(file, limit=1) == [WANTED]
+    assert len(read_records(file)) == 2
+
+
 @pytest.mark.parametrize("name", ["set.jsonl", "set.jsonl.gz"])
 def test_atlas_form_by_lines(name: str, tmp_path: Path) -> None:
     file = tmp_path / name
