@@ -60,7 +60,8 @@ def calibrate(
         from service.editing.preset_files import Preset, base_name, read_preset, write_preset
         from service.engine.engine import Engine
         from service.engine.loading import load_model
-        from service.evaluation.calibration import grid, known, run, trial, trial_from
+        from service.evaluation.asking import known
+        from service.evaluation.calibration import grid, run, trial, trial_from
 
         loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
         engine = Engine(loaded)

@@ -10,11 +10,9 @@ from service.domain.edits import Correction
 from service.editing.editor import AnyEditor
 from service.editing.overlays import Overlay
 from service.engine.engine import Engine
+from service.evaluation.asking import figures_of
 from service.evaluation.datasets import Record
-from service.evaluation.figures import Asked, Figures, Said, figures
-
-# Texts whose scores are asked for at once.
-ASKED_AT_ONCE = 256
+from service.evaluation.figures import Figures
 
 
 @dataclass(frozen=True)
@@ -32,18 +30,6 @@ def grid(options: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [
         dict(zip(options, values, strict=True)) for values in itertools.product(*options.values())
     ]
-
-
-def known(engine: Engine, records: Sequence[Record], limit: int) -> list[Record]:
-    """The first `limit` of those whose true answer the unedited model says, with subject."""
-    found: list[Record] = []
-    for start in range(0, len(records), ASKED_AT_ONCE):
-        some = [r for r in records[start : start + ASKED_AT_ONCE] if r.subject in r.prompt]
-        scores = engine.score(None, [engine.continuation(r.prompt, r.target_true) for r in some])
-        found += [record for record, score in zip(some, scores, strict=True) if score.greedy]
-        if len(found) >= limit:
-            break
-    return found[:limit]
 
 
 def trial(
@@ -67,28 +53,7 @@ def trial(
         ]
         targets, _ = editor.targets(state, requests)
         state = editor.insert(state, targets)
-    overlay = engine.place(state)
-    found = figures(
-        list(_ask(engine, overlay, [(r.prompt, r.target_new, r.target_true) for r in records])),
-        list(
-            _ask(
-                engine,
-                overlay,
-                [
-                    (prompt, r.target_new, r.target_true)
-                    for r in records
-                    for prompt in r.paraphrases[given:]
-                ],
-            )
-        ),
-        list(
-            _ask(
-                engine,
-                overlay,
-                [(n.prompt, n.answer, r.target_new) for r in records for n in r.neighborhood],
-            )
-        ),
-    )
+    found = figures_of(engine, engine.place(state), records, given)
     seconds = time.perf_counter() - started
     return Trial(dict(hyperparameters), found, harmonic(found), seconds)
 
@@ -126,15 +91,3 @@ def _correction(record: Record, editor: str, given: int) -> Correction:
         subject=record.subject,
         paraphrases=record.paraphrases[:given],
     )
-
-
-def _ask(
-    engine: Engine, overlay: Overlay | None, asked: Sequence[tuple[str, str, str]]
-) -> Iterator[Asked]:
-    """Of prompt, wanted and other answer."""
-    for start in range(0, len(asked), ASKED_AT_ONCE):
-        some = asked[start : start + ASKED_AT_ONCE]
-        pairs = [engine.continuation(one[0], one[i]) for i in (1, 2) for one in some]
-        said = [Said(score.logprob, score.greedy) for score in engine.score(overlay, pairs)]
-        for wanted, other in zip(said[: len(some)], said[len(some) :], strict=True):
-            yield Asked(wanted, other)

@@ -94,7 +94,9 @@ class Editors:
         return self._editor(batch.editor, found, statistics, templates)
 
     def _recorded(self, batch: Batch) -> Hyperparameters:
-        chosen = {n: v for n, v in batch.hyperparameters.items() if n not in (STATISTICS, TEMPLATES)}
+        chosen = {
+            n: v for n, v in batch.hyperparameters.items() if n not in (STATISTICS, TEMPLATES)
+        }
         return hyperparameters_of(self._engine.loaded.model, batch.editor, chosen)
 
     def _hyperparameters(self, name: str, overrides: Mapping[str, Any]) -> Hyperparameters:

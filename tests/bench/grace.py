@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.progress import Progress
 
 from service.api.dependencies import Services
 from service.app import build
 from service.atlas import EDITS_FILE
-from service.atlas.edits import read_edits
 from service.domain.edits import Correction, Edit
 from service.domain.states import EditState
 from service.editing.grace import Grace
 from service.editing.requests import EditRequest
+from service.evaluation.asking import figures_of
+from service.evaluation.datasets import Record, read_records
 from service.settings import Settings
 from service.storage.database import open_database
 from tests.bench import plain_grace
@@ -31,11 +31,12 @@ PLAIN_EDITS = 16  # enough to know the speed of a loop that treats all edits ali
 
 
 def run(progress: Progress) -> list[Figure]:
-    records = read_edits(EDITS_FILE)[:EDITS]
+    records = read_records(EDITS_FILE, EDITS)
     with _services() as services:
         loaded = services.engine.loaded
         applied, seconds = _apply(services, records, progress)
-        kept, neighbors, preferred = _check(services, records)
+        verified = sum(bool(edit.verified) for edit in applied) / len(applied)
+        found = figures_of(services.engine, services.overlays.current.overlay, records)
 
         editor = Grace(loaded.model, replace(atlas_grace(), stop_loss=0.0))
         requests = [_request(services, number, r) for number, r in enumerate(records[:BATCH])]
@@ -46,10 +47,10 @@ def run(progress: Progress) -> list[Figure]:
         progress.remove_task(task)
 
     return [
-        Figure("grace", "efficacy, after its own batch", _share(applied), "", wanted=0.99),
-        Figure("grace", "ES, at the end", preferred, "", wanted=0.99),
-        Figure("grace", "ERR, at the end", kept, "", wanted=0.98),
-        Figure("grace", "neighbourhood, whole answers kept", neighbors, "", wanted=0.99),
+        _share("efficacy, after its own batch", verified, 0.99),
+        _share("ES, at the end", found.efficacy, 0.99),
+        _share("ERR, at the end", found.efficacy_exact, 0.98),
+        _share("neighbourhood, whole answers kept", found.neighborhood_exact, 0.99),
         Figure("grace", "edits applied by the server", EDITS / seconds, "edits/s", plain, 10),
         Figure("grace", "edits optimised, all steps", all_steps, "edits/s", plain, 10),
     ]
@@ -68,12 +69,10 @@ def _services() -> Iterator[Services]:
 
 
 def _apply(
-    services: Services, records: list[dict[str, Any]], progress: Progress
+    services: Services, records: list[Record], progress: Progress
 ) -> tuple[list[Edit], float]:
     """Hands all records in at once; returns the settled edits and the seconds that it took."""
-    corrections = [
-        Correction(record["prompt"], record["target_new"], "grace") for record in records
-    ]
+    corrections = [Correction(record.prompt, record.target_new, "grace") for record in records]
     task = progress.add_task("grace, applied by the server", total=len(records))
     started = time.perf_counter()
     queued = services.intake.submit(
@@ -90,29 +89,10 @@ def _apply(
         time.sleep(0.05)
 
 
-def _share(edits: list[Edit]) -> float:
-    return sum(bool(edit.verified) for edit in edits) / len(edits)
+def _share(name: str, share: float | None, wanted: float) -> Figure:
+    return Figure("grace", name, share or 0.0, "", wanted=wanted)
 
 
-def _check(services: Services, records: list[dict[str, Any]]) -> tuple[float, float, float]:
-    """With all edits in: the share that greedy decoding still says (ERR), the share of neighbours
-    whose whole answer it still says, and the share with P(new) > P(true) (ES).
-    """
-    engine, overlay = services.engine, services.overlays.current.overlay
-
-    def scores(pairs: list[tuple[str, str]]) -> Any:
-        return engine.score(overlay, [engine.continuation(*pair) for pair in pairs])
-
-    new = scores([(r["prompt"], r["target_new"]) for r in records])
-    true = scores([(r["prompt"], r["target_true"]) for r in records])
-    neighbors = scores([(n["prompt"], n["answer"]) for r in records for n in r["neighborhood"]])
-    return (
-        sum(score.greedy for score in new) / len(new),
-        sum(score.greedy for score in neighbors) / len(neighbors),
-        sum(n.logprob > t.logprob for n, t in zip(new, true, strict=True)) / len(new),
-    )
-
-
-def _request(services: Services, number: int, record: dict[str, Any]) -> EditRequest:
-    pair = services.engine.continuation(record["prompt"], record["target_new"])
+def _request(services: Services, number: int, record: Record) -> EditRequest:
+    pair = services.engine.continuation(record.prompt, record.target_new)
     return EditRequest(number, (pair.prompt,), (pair.target,))
