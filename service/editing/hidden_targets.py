@@ -84,11 +84,11 @@ def _tokens_of(request: FactRequest) -> int:
     """How many tokens a step runs for it."""
     texts = [text for group in request.contexts for text in group]
     longest = max(len(text.tokens) - text.subject for text in texts) + len(request.target)
-    return longest * (len(texts) + 1)
+    return longest * len(texts) + 1  # and the essence's one
 
 
 class _ShiftTrial:
-    """The contexts and the essence of some requests, and the objective on them."""
+    """The contexts and the essences of some requests, and the objective on them."""
 
     def __init__(
         self,
@@ -102,52 +102,50 @@ class _ShiftTrial:
         mlp: Mlp | None,
     ) -> None:
         texts: list[Text] = []
+        essences: list[Text] = []
         for number in numbers:
             request = requests[number]
             contexts = [context for group in request.contexts for context in group]
             texts += [Text(number, c.tokens, request.target, c.subject) for c in contexts]
-        told = len(texts)
-        for number in numbers:
-            essence = requests[number].essence
-            tokens = essence.tokens[: essence.subject + 1]
-            texts.append(Text(number, tokens, (UNUSED,), essence.subject))
-        device = lengths.device
+            subject = request.essence.subject
+            tokens = request.essence.tokens[: subject + 1]
+            essences.append(Text(number, tokens, (UNUSED,), subject))
         watch = None if mlp is None else mlp.projection
-        self._run = SuffixRun(model, texts, layer + 1, pin, watch)
+        # Apart from each other: an essence ends at its subject, and would be padding for the most.
+        self._contexts = SuffixRun(model, texts, layer + 1, pin, watch)
+        self._essences = SuffixRun(model, essences, layer + 1, pin, watch)
         self._mlp = mlp
         self._parameters = parameters
+        device = lengths.device
         self.rows = self.edits = torch.tensor(numbers, device=device)
         self.edit_of_row = torch.arange(len(numbers), device=device)
         self._lengths = lengths[self.rows]
-        # The texts that tell the fact come first, then one essence per request, in order.
-        self._told = told
         owners = torch.tensor([text.edit for text in texts], device=device)
-        self._owner = torch.searchsorted(self.rows, owners)  # [b]
-        self._contexts = torch.bincount(self._owner[:told])
-        self._essence_rows = self._run.text_of_row >= told  # [r]
+        self._owner = torch.searchsorted(self.rows, owners)  # [b]: which edit each context is of
+        self._counts = torch.bincount(self._owner)
         with torch.no_grad():
-            self._before = self._run.logits()[self._essence_rows].log_softmax(dim=1)
+            self._before = self._essences.logits().log_softmax(dim=1)
 
     def losses(self, values: Tensor) -> Tensor:
         """[e] of shifts [e, d]."""
-        logits = self._run.logits(self._shift_of(values[self._owner])[:, None])
-        by_text = self._run.losses(logits)[: self._told]
-        sums = torch.zeros_like(self._lengths).index_add(0, self._owner[: self._told], by_text)
-        now = logits[self._essence_rows].log_softmax(dim=1)
+        shifts = self._shift_of(values[self._owner], self._contexts)
+        by_text = self._contexts.losses(self._contexts.logits(shifts))
+        sums = torch.zeros_like(self._lengths).index_add(0, self._owner, by_text)
+        now = self._essences.logits(self._shift_of(values, self._essences)).log_softmax(dim=1)
         divergence = (now.exp() * (now - self._before)).sum(dim=1)
         norms = torch.linalg.vector_norm(values, dim=1)
         loss: Tensor = (
-            sums / self._contexts
+            sums / self._counts
             + self._parameters.kl_factor * divergence
             + self._parameters.weight_decay * norms / self._lengths**2
         )
         return loss
 
-    def _shift_of(self, values: Tensor) -> Tensor:
-        """[b, d]: what shifts [b, d] add to what the layer returns."""
+    def _shift_of(self, values: Tensor, run: SuffixRun) -> Tensor:
+        """[b, 1, d]: what shifts [b, d] add to what the layer returns at the subjects of `run`."""
         if self._mlp is None:
-            return values
-        own = self._run.watched[1][:, 0]
+            return values[:, None]
+        own = run.watched[1][:, 0]
         norm = self._mlp.norm
         shift: Tensor = norm(own + values.to(own.dtype)) - norm(own)
-        return shift
+        return shift[:, None]
