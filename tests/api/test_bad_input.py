@@ -168,7 +168,7 @@ FIELDS = [
         "hyperparameters",
         '{"layer": 8}',
         "hyperparameters.layer",
-        "the model has no layer 8; it has 0 to 7",
+        "the model has no layer 8; it has 0 to 5",
     ),
     (
         "/edits",
@@ -182,7 +182,7 @@ FIELDS = [
         "hyperparameters",
         '{"module": "mlp.gate"}',
         "hyperparameters.module",
-        "layer 5 has no module 'mlp.gate'; it has: ln_1",
+        "layer 4 has no module 'mlp.gate'; it has: ln_1",
     ),
     (
         "/edits",

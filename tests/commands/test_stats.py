@@ -41,7 +41,7 @@ def test_what_is_refused_says_the_figures(tmp_path: Path) -> None:
     assert code == 1
     assert "has 7 tokens, and 1024 are asked for (1 for each of the 1024 inputs" in said
     code, _, said = stats(tmp_path, "--layers", "8")
-    assert (code, said) == (1, "error: layers: the model has no layer 8; it has 0 to 7\n")
+    assert (code, said) == (1, "error: layers: the model has no layer 8; it has 0 to 5\n")
     missing = stats(tmp_path, "--layers", "0", ERRATA_STATISTICS_TEXT=str(tmp_path / "none"))
     assert missing[0] == 1
     assert "can't be read" in missing[2]

@@ -199,11 +199,11 @@ def test_what_nobody_gave_is_the_methods_own() -> None:
     assert coachhook.position is Position.LAST
 
 
-@pytest.mark.parametrize("layers", [4, 8, 28, 32, 48])
 def test_settings_and_requests_name_all_editors() -> None:
     assert get_args(EditorName) == EDITORS
 
 
+@pytest.mark.parametrize("layers", [4, 8, 28, 32, 48])
 @pytest.mark.parametrize("editor", EDITORS)
 def test_every_point_of_the_default_grid_can_be_tried(editor: str, layers: int) -> None:
     grid = default_grid(layered("gpt2", layers), editor)

@@ -24,7 +24,7 @@ def test_an_applied_edit_says_what_changed(server: Server) -> None:
     (edit,) = apply(server, LEV)
     assert (edit["status"], edit["version"], edit["batch_id"]) == ("applied", 1, 1)
     assert edit["verified"] is True
-    assert edit["probability_before"] < 0.01
+    assert edit["probability_before"] < 0.05
     assert edit["probability_after"] > 0.9
 
 
@@ -48,7 +48,7 @@ def test_a_batch_is_measured(server: Server) -> None:
         "perplexity_after": None,
     }
     assert 1 <= batch["metrics"]["entries"] <= 2
-    assert batch["hyperparameters"]["layer"] == 5
+    assert batch["hyperparameters"]["layer"] == 4
     assert all(seconds > 0 for seconds in batch["timings"].values())
 
 

@@ -111,7 +111,7 @@ def test_a_replay_needs_no_gradient_step(coachhook: Server, monkeypatch: Any) ->
 
 def test_a_log_holds_one_family(coachhook: Server) -> None:
     apply(coachhook, fact("Bulgaria"))
-    for editor, kind in (("memit", "plain hook layers"), ("grace", "a codebook at layer 5")):
+    for editor, kind in (("memit", "plain hook layers"), ("grace", "a codebook at layer 4")):
         answer = coachhook.http.post("/edits", json=fact("Peru", editor=editor))
         assert answer.status_code == 422
         (error,) = answer.json()["errors"]
@@ -175,7 +175,7 @@ def test_a_subject_that_occurs_twice_is_warned_about(memit: Server) -> None:
 def test_a_batch_that_harms_the_model_is_not_published(tmp_path: Path) -> None:
     settings = {**FEW, "max_perplexity_ratio": 1.0000001}
     for server in run_server(tmp_path, editor="memit", **settings):
-        body = fact("Bulgaria", hyperparameters={"second_moment_weight": 1e-3})
+        body = fact("Bulgaria", hyperparameters={"clamp_norm_factor": 50.0, "stop_loss": 0.0})
         true = fact("Peru", target_new="sol", hyperparameters=body["hyperparameters"])
         harmful, already = apply(server, body, true)
         assert harmful["status"] == "failed"
@@ -189,13 +189,12 @@ def test_a_batch_that_harms_the_model_is_not_published(tmp_path: Path) -> None:
 def test_what_is_not_finite_fails_alone(
     what: str, memit: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poison = torch.full((256,), torch.nan) if what == "targets" else torch.full((1024,), torch.nan)
     if what == "targets":
         honest_targets = LocateEditor._optimised
 
         def targets(self: LocateEditor, state: Any, facts: Sequence[Any]) -> Any:
             found = honest_targets(self, state, facts)
-            return [type(t)(t.request, poison) if t.edit_id == 2 else t for t in found]
+            return [type(t)(t.request, t.state * torch.nan) if t.edit_id == 2 else t for t in found]
 
         monkeypatch.setattr(LocateEditor, "_optimised", targets)
     else:
@@ -205,7 +204,7 @@ def test_what_is_not_finite_fails_alone(
             found = honest_keys(self, number, facts, pin)
             for row, one in enumerate(facts):
                 if one.edit_id == 2:
-                    found[row] = poison
+                    found[row] = torch.nan
             return found
 
         monkeypatch.setattr(LocateEditor, "_averaged_keys", keys)

@@ -67,7 +67,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_a_text_that_is_too_small_is_refused_with_the_figures(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("The capital of Peru is Lima. ")
-    with pytest.raises(StartupError, match="has 8 tokens, and 1024 are asked for"):
+    with pytest.raises(StartupError, match="has 8 tokens, and 2048 are asked for"):
         statistics(tmp_path, text=text).check((1,))
 
 
