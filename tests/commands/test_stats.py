@@ -16,8 +16,8 @@ def test_statistics_are_made_once_and_shown(tmp_path: Path) -> None:
     code, printed, _ = stats(tmp_path, "--layers", "3,1", "--json")
     rows = json.loads(printed)
     assert code == 0
-    assert [(row["layer"], row["inputs"]) for row in rows] == [(1, 1024), (3, 1024)]
-    assert all(row["vectors"] >= 1024 and row["source"] == "samples-1x" for row in rows)
+    assert [(row["layer"], row["inputs"]) for row in rows] == [(1, 2048), (3, 2048)]
+    assert all(row["vectors"] >= 2048 and row["source"] == "samples-1x" for row in rows)
     files = sorted(tmp_path.glob("statistics/*/samples-1x/layer-*.safetensors"))
     written = [file.stat().st_mtime_ns for file in files]
     assert len(files) == 2
@@ -39,7 +39,7 @@ def test_what_is_refused_says_the_figures(tmp_path: Path) -> None:
     text.write_text("The capital of Peru is Lima.")
     code, _, said = stats(tmp_path, "--layers", "0", ERRATA_STATISTICS_TEXT=str(text))
     assert code == 1
-    assert "has 7 tokens, and 1024 are asked for (1 for each of the 1024 inputs" in said
+    assert "has 7 tokens, and 2048 are asked for (1 for each of the 2048 inputs" in said
     code, _, said = stats(tmp_path, "--layers", "8")
     assert (code, said) == (1, "error: layers: the model has no layer 8; it has 0 to 5\n")
     missing = stats(tmp_path, "--layers", "0", ERRATA_STATISTICS_TEXT=str(tmp_path / "none"))
