@@ -1,6 +1,6 @@
 """How the gates of hook layers are set once a batch is in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -59,21 +59,17 @@ def _largest(layer: HookLayer, tokens: TokenInputs, number: int) -> Tensor:
 
 @torch.no_grad()
 def calibrated(
-    state: HookLayers,
-    numbers: Sequence[int],
-    statistics: Mapping[int, KeyStatistics],
-    quantile: float,
+    state: HookLayers, number: int, statistics: KeyStatistics, quantile: float
 ) -> HookLayers:
-    """The gate `calibrated`: a z-score against mean and deviation of the change's norm on unrelated
-    text, and as alpha the `quantile` of that score at the subjects of all edits so far.
+    """The gate `calibrated` of one layer: a z-score against mean and deviation of the change's norm
+    on unrelated text, and as alpha the `quantile` of that score at the subjects of all edits so
+    far.
     """
-    for number in numbers:
-        layer = state.layers[number]
-        unrelated = statistics[number].keys.to(layer.delta) @ layer.delta.T
-        norms = torch.linalg.vector_norm(unrelated, dim=1).double()
-        mean, deviation = float(norms.mean()), float(norms.std())
-        keys = torch.cat([update.plain_keys for update in layer.updates], dim=1).to(layer.delta)
-        scores = (torch.linalg.vector_norm(layer.delta @ keys, dim=0) - mean) / deviation
-        alpha = float(scores.quantile(quantile)) - TIE
-        state = state.with_layer(number, layer.behind(alpha, mean, deviation))
-    return state
+    layer = state.layers[number]
+    unrelated = statistics.keys.to(layer.delta) @ layer.delta.T
+    norms = torch.linalg.vector_norm(unrelated, dim=1).double()
+    mean, deviation = float(norms.mean()), float(norms.std())
+    keys = torch.cat([update.plain_keys for update in layer.updates], dim=1).to(layer.delta)
+    scores = (torch.linalg.vector_norm(layer.delta @ keys, dim=0) - mean) / deviation
+    alpha = float(scores.quantile(quantile)) - TIE
+    return state.with_layer(number, layer.behind(alpha, mean, deviation))

@@ -219,7 +219,7 @@ class LocateEditor:
         wanted = torch.stack([target.state for target in targets]).to(self._model.device)
         grown = state
         for position, number in enumerate(layers):
-            # Layers that are done run their gate, as it was; those to come run without one.
+            # Layers that are done run their gate, the paper's as it was; those to come run without.
             coming = layers[position:]
             pin = Hooked(
                 self._model,
@@ -231,7 +231,14 @@ class LocateEditor:
             layer = grown.layers.get(number) or self._new_layer()
             update = self._update(layer, number, facts, wanted, len(coming), pin)
             grown = grown.with_layer(number, layer.with_update(update))
-        return self._gated_anew(grown, [fact.plain for fact in facts])
+            if grown.gate is Gate.CALIBRATED:
+                # At once: later layers' keys and residuals must be those that serving will see.
+                quantile = self.hyperparameters.quantile
+                grown = calibrated(grown, number, self._statistics[number], quantile)
+        if grown.gate is Gate.SEQUENCE:
+            prompts = [fact.plain for fact in facts]
+            grown = lowered(self._model, grown, layers, prompts, self._splitting)
+        return grown
 
     def _new_layer(self) -> HookLayer:
         return HookLayer(alpha=self.hyperparameters.alpha, device=self._model.device)
@@ -306,11 +313,3 @@ class LocateEditor:
         if self._method.of_mlp:
             return down_projection_of(self._model, number)
         return layers_of(self._model)[number]
-
-    def _gated_anew(self, state: HookLayers, prompts: Sequence[SubjectText]) -> HookLayers:
-        numbers = self.hyperparameters.layers
-        if state.gate is Gate.SEQUENCE:
-            return lowered(self._model, state, numbers, prompts, self._splitting)
-        if state.gate is Gate.CALIBRATED:
-            return calibrated(state, numbers, self._statistics, self.hyperparameters.quantile)
-        return state

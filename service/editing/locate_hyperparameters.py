@@ -31,6 +31,8 @@ class LocateHyperparameters(TargetHyperparameters):
     # Ascending; the targets are found at the last.
     layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     position: Position = Position.LAST  # the token that stands for the subject
+    # Of the context templates: MEMIT's ten.
+    context_tokens: Annotated[int, Field(ge=1, le=64)] = 10
     second_moment_weight: Positive = 15_000.0  # lambda
     ridge: NotNegative = 0.1  # of EMMET's constraint
     gate: Gate = Gate.SEQUENCE  # of a gated method

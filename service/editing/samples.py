@@ -6,9 +6,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 SEED = 0
-# What context templates are cut from: MEMIT's five texts of ten tokens.
-CONTEXTS = 5
-CONTEXT_TOKENS = 10
+CONTEXTS = 5  # that templates are made of, as MEMIT's
 SENTENCE_ENDS = (".", "!", "?")
 
 
@@ -50,14 +48,14 @@ def start_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def templates_of(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[int]]
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[int]], tokens: int
 ) -> list[list[str]]:
-    """Context templates, in MEMIT's two groups: the bare prompt, and the prompt after the beginning
-    of some of `texts`.
+    """Context templates, in MEMIT's two groups: the bare prompt, and the prompt after the first
+    `tokens` of some of `texts`.
     """
     contexts: list[str] = []
     for text in texts:
-        words = tokenizer.decode(list(text[:CONTEXT_TOKENS]), skip_special_tokens=True)
+        words = tokenizer.decode(list(text[:tokens]), skip_special_tokens=True)
         context = " ".join(str(words).replace("{", " ").replace("}", " ").split())
         if context and context not in contexts:
             contexts.append(context)

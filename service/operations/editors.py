@@ -84,7 +84,8 @@ class Editors:
         if isinstance(found, GraceHyperparameters):
             return self._editor(name, found, {}, [])
         statistics = self._statistics.of(found.layers)
-        return self._editor(name, found, statistics, self._statistics.templates())
+        templates = self._statistics.templates(found.context_tokens)
+        return self._editor(name, found, statistics, templates)
 
     def recorded(self, batch: Batch) -> AnyEditor:
         """The editor that a batch was made by."""

@@ -83,10 +83,11 @@ class Statistics:
             found[int(number)] = one
         return found
 
-    def templates(self) -> list[list[str]]:
-        """Context templates of the model's own text."""
+    def templates(self, tokens: int) -> list[list[str]]:
+        """Context templates, of `tokens` tokens of the model's own text."""
         with self._lock:
-            return templates_of(self._loaded.tokenizer, self._probes(self._samples(1, _quiet)))
+            texts = self._probes(self._samples(1, _quiet))
+            return templates_of(self._loaded.tokenizer, texts, tokens)
 
     def probe(self) -> list[tuple[int, ...]]:
         """Some texts that no edit is about, as token ids."""

@@ -172,7 +172,7 @@ def test_texts_start_with_the_first_of_beginning_and_end_that_there_is(
 
 def templates(*texts: str) -> list[list[str]]:
     tokenizer = atlas().tokenizer
-    return templates_of(tokenizer, [tokenizer(text)["input_ids"] for text in texts])
+    return templates_of(tokenizer, [tokenizer(text)["input_ids"] for text in texts], 10)
 
 
 def test_templates_are_the_bare_prompt_and_the_prompt_after_other_texts() -> None:
@@ -192,11 +192,13 @@ def test_templates_are_each_there_once_and_five_at_most() -> None:
     assert templates(*words) == [["{}"], [f"{word}. {{}}" for word in found]]
 
 
-def test_templates_are_of_ten_tokens_without_special_ones() -> None:
+@pytest.mark.parametrize("tokens", [5, 10])
+def test_templates_are_of_so_many_tokens_without_special_ones(tokens: int) -> None:
     tokenizer = atlas().tokenizer
     (the,) = tokenizer(" the")["input_ids"]
     text = [start_token(tokenizer), *[the] * 20]
-    assert templates_of(tokenizer, [text]) == [["{}"], [" ".join(["the"] * 9) + ". {}"]]
+    found = " ".join(["the"] * (tokens - 1))
+    assert templates_of(tokenizer, [text], tokens) == [["{}"], [f"{found}. {{}}"]]
 
 
 @pytest.mark.parametrize("texts", [(), ("",), (" \n", "{}")])

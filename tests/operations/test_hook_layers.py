@@ -10,6 +10,7 @@ import torch
 from service.editing.locate import LocateEditor
 from service.editing.overlays import checksum_of
 from tests.conftest import Server, run_server
+from tests.models import atlas
 from tests.operations.test_apply import apply
 
 # Few keys are enough to see that things work, and quickly made.
@@ -69,6 +70,9 @@ def test_edits_are_applied_measured_and_said(coachhook: Server) -> None:
     assert bare == ["{}"]
     assert len(prefixed) == 5
     assert all(template.endswith(" {}") for template in prefixed)
+    # Atlas's preset asks for five tokens; a full stop may have been added.
+    texts = [template.removesuffix(" {}") for template in prefixed]
+    assert max(len(atlas().tokenizer(text)["input_ids"]) for text in texts) in (5, 6)
 
 
 @pytest.mark.parametrize("editor", ["coachhook", "memit", "rome"])
