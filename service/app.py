@@ -39,6 +39,7 @@ from service.storage.statistics import StatisticsStore
 from service.worker.worker import Worker
 
 DESCRIPTION = "Corrections to a language model: queued, applied in batches, logged, undone exactly."
+DRAIN_S = 5.0  # that texts have to end, once the server is told to stop
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -70,7 +71,12 @@ def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
 def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
     """Loads the model and the log. Raises `StartupError` with the reason if either can't be."""
     loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
-    engine = Engine(loaded)
+    engine = Engine(
+        loaded,
+        longest_text=settings.max_prompt_tokens + settings.max_new_tokens,
+        cache_tokens=settings.cache_tokens,
+        most_texts=settings.max_generations,
+    )
     editors, statistics = build_editors(settings, engine)
     queue = EditQueue(database)
     store = Log(database)
@@ -146,6 +152,8 @@ def create_app(services: Services, worker: Worker) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         worker.start()
         yield
+        services.engine.drain(DRAIN_S)
+        services.engine.stop()
         worker.stop()
 
     app = FastAPI(

@@ -71,6 +71,26 @@ class QueueFullError(ErrataError):
         self.depth = depth
 
 
+class OverloadedError(ErrataError):
+    retry_after_s = 1
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} texts are being generated or wait, and no more are taken for now")
+        self.most = most
+
+
+class StoppingError(ErrataError):
+    def __init__(self) -> None:
+        super().__init__("the server is stopping")
+
+
+class GenerationError(ErrataError):
+    """A forward pass failed; the engine's log says why."""
+
+    def __init__(self) -> None:
+        super().__init__("generation failed; the server's log has the reason")
+
+
 class NotAuthenticatedError(ErrataError):
     def __init__(self) -> None:
         super().__init__("a valid API key is required: Authorization: Bearer <key>")

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
     max_target_tokens: int = Field(64, ge=1, description="tokens of one target")
     max_edits_per_request: int = Field(1_000, ge=1, description="edits in one POST /edits")
     max_new_tokens: int = Field(512, ge=1, description="tokens generated for one request")
+    max_generations: int = Field(
+        256, ge=1, description="texts generated at once, those that wait included; then 429"
+    )
+    cache_tokens: int = Field(
+        16_384, ge=1, description="tokens whose keys and values generation holds at once"
+    )
     max_queue_depth: int = Field(100_000, ge=1, description="edits that wait; then 429")
 
     @field_validator("database_url")

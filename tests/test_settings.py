@@ -33,6 +33,8 @@ DEFAULTS = {
     "max_target_tokens": 64,
     "max_edits_per_request": 1_000,
     "max_new_tokens": 512,
+    "max_generations": 256,
+    "cache_tokens": 16_384,
     "max_queue_depth": 100_000,
 }
 

@@ -24,10 +24,14 @@ COMMON: dict[str, Any] = {
     # Large enough that a random model has opinions.
     "initializer_range": 0.2,
 }
+# These do not share keys and values between heads; what they are told of it, a cache would believe.
+EVERY_HEAD: dict[str, Any] = {"num_key_value_heads": 4}
 SPECIAL: dict[str, dict[str, Any]] = {
+    "gpt2": EVERY_HEAD,
+    "gpt_neox": EVERY_HEAD,
     "gptj": {"rotary_dim": 4},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]], "window_size": 8},
-    "opt": {"ffn_dim": 64, "word_embed_proj_dim": WIDTH, "init_std": 0.2},
+    "opt": {**EVERY_HEAD, "ffn_dim": 64, "word_embed_proj_dim": WIDTH, "init_std": 0.2},
     "gemma2": {"sliding_window": 8, "query_pre_attn_scalar": 8},
     "gemma3_text": {"sliding_window": 8, "query_pre_attn_scalar": 8},
     "mistral": {"sliding_window": 8},
@@ -36,7 +40,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
 
 def tiny(model_type: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     torch.manual_seed(0)
-    config = AutoConfig.for_model(model_type, **COMMON, **SPECIAL.get(model_type, {}))
+    config = AutoConfig.for_model(model_type, **COMMON | SPECIAL.get(model_type, {}))
     model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
     model.eval().requires_grad_(False)
     return model

@@ -1,51 +1,74 @@
 """`/generate`, `/score` and `/compare`: ask the model, at any version."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.dependencies import Needs, ServicesDep, VersionQuery
 from service.api.fields import FORMAT, NEW_TOKENS_DEFAULT, Text
-from service.api.problems import documented
+from service.api.generated import CompareOut, GenerateOut, PieceOut, TextOf
+from service.api.problems import FAILED_MIDWAY, documented
 from service.api.requests import CompareIn, GenerateIn, ScoreIn
-from service.api.responses import CompareOut, GenerateOut, ScoreOut, TargetScore
+from service.api.responses import ScoreOut, TargetScore
+from service.api.streams import VERSION_HEADER, event_stream, framed, unless_gone
 from service.domain.edits import Format
 from service.domain.keys import Scope
+from service.operations.answering import Answering
+from service.operations.ask import Manner
 
-VERSION_HEADER = "X-Errata-Version"
 PROMPT = "The currency of Bulgaria is the"
 
 router = APIRouter(
     tags=["ask"],
     dependencies=[Depends(Needs(Scope.GENERATE))],
-    responses=documented(401, 403, 404, 422),
+    responses=documented(401, 403, 404, 422, 429),
 )
 
 
-@router.get("/generate")
-def generate(
+@router.get("/generate", response_model=GenerateOut, response_model_exclude_none=True)
+async def generate(
     services: ServicesDep,
+    request: Request,
     response: Response,
     prompt: Annotated[Text, Query(examples=[PROMPT])],
     max_new_tokens: Annotated[int | None, Query(ge=1, description=NEW_TOKENS_DEFAULT)] = None,
     version: VersionQuery = None,
     prompt_format: Annotated[Format, Query(alias="format", description=FORMAT)] = Format.PLAIN,
-) -> GenerateOut:
-    """Continues a prompt, greedily."""
+) -> GenerateOut | Response:
+    """Continues a prompt by its likeliest tokens."""
     body = GenerateIn(
         prompt=prompt, max_new_tokens=max_new_tokens, version=version, format=prompt_format
     )
-    return generate_from_body(body, services, response)
+    return await generate_from_body(body, services, request, response)
 
 
-@router.post("/generate", responses=documented(413))
-def generate_from_body(body: GenerateIn, services: ServicesDep, response: Response) -> GenerateOut:
-    """Continues a prompt, greedily."""
-    answer = GenerateOut.of(
-        *services.ask.generate(body.prompt, body.max_new_tokens, body.version, body.format)
-    )
+@router.post(
+    "/generate",
+    response_model=GenerateOut,
+    response_model_exclude_none=True,
+    responses=documented(413),
+)
+async def generate_from_body(
+    body: GenerateIn, services: ServicesDep, request: Request, response: Response
+) -> GenerateOut | Response:
+    """Continues a prompt: by its likeliest tokens, or with a temperature by tokens drawn. A stream
+    has one JSON object an event: pieces of text, in the end the reason why it ends.
+    """
+    asked = (body.prompt, body.version, body.format, body.manner())
+    if body.stream:
+        answering = await services.ask.stream(*asked)
+        frames = _frames(answering, services.engine.token_text)
+        return event_stream(answering.version, framed(frames, FAILED_MIDWAY))
+    answer = await unless_gone(request, services.ask.generate(*asked))
     response.headers[VERSION_HEADER] = str(answer.version)
-    return answer
+    return GenerateOut.answered(answer, services.engine.token_text)
+
+
+async def _frames(answering: Answering, text_of: TextOf) -> AsyncIterator[str]:
+    async for index, event in answering.pieces():
+        piece = PieceOut.of(answering.version, index, event, text_of)
+        yield piece.model_dump_json(exclude_none=True)
 
 
 @router.post("/score", responses=documented(413))
@@ -57,11 +80,10 @@ def score(body: ScoreIn, services: ServicesDep, response: Response) -> ScoreOut:
     return ScoreOut(version=version, scores=[TargetScore.of(*pair) for pair in pairs])
 
 
-@router.post("/compare", responses=documented(413))
-def compare(body: CompareIn, services: ServicesDep) -> CompareOut:
+@router.post("/compare", response_model_exclude_none=True, responses=documented(413))
+async def compare(body: CompareIn, services: ServicesDep, request: Request) -> CompareOut:
     """The same prompt on two versions; by default the unedited model and the current one."""
-    answers = services.ask.compare(
-        body.prompt, body.max_new_tokens, body.left, body.right, body.format
-    )
-    left, right = (GenerateOut.of(*answer) for answer in answers)
+    asked = (body.prompt, body.left, body.right, body.format, Manner(body.max_new_tokens))
+    answers = await unless_gone(request, services.ask.compare(*asked))
+    left, right = (GenerateOut.answered(a, services.engine.token_text) for a in answers)
     return CompareOut(left=left, right=right, same=left.text == right.text)

@@ -44,6 +44,8 @@ class Services:
             reasons.append("the worker is not running")
         elif self.worker.pending is not None:
             reasons.append(self.worker.pending)
+        if self.engine.trouble is not None:
+            reasons.append(self.engine.trouble)
         try:
             self.insights.version(0)
         except SQLAlchemyError:

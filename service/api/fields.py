@@ -61,5 +61,45 @@ FORMAT = "`chat` puts it through the model's chat template, as a user's message"
 WholeNumber = Annotated[int, Field(strict=True)]
 NEW_TOKENS_DEFAULT = f"default: {NEW_TOKENS}, or the server's bound if that is lower"
 NewTokens = Annotated[WholeNumber | None, Field(ge=1, description=NEW_TOKENS_DEFAULT)]
+MAX_STOPS = 16
+MAX_STOP_CHARACTERS = 256
+MAX_COUNT = 4
+MAX_LOGPROBS = 20
+
+
+def _check_seed(seed: int) -> int:
+    if not -LARGEST_ID <= seed <= LARGEST_ID:
+        raise ValueError(f"must lie between {-LARGEST_ID} and {LARGEST_ID}")
+    return seed
+
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Temperature = Annotated[Number, Field(ge=0, le=2, description="0: always the likeliest token")]
+TopP = Annotated[
+    Number, Field(gt=0, le=1, description="of the likeliest tokens that have this share together")
+]
+TopK = Annotated[
+    WholeNumber, Field(ge=0, le=LARGEST_ID, description="of so many likeliest tokens; 0: of all")
+]
+RepetitionPenalty = Annotated[
+    Number, Field(ge=0.1, le=10, description="makes tokens that the text holds less likely")
+]
+Seed = Annotated[
+    WholeNumber,
+    AfterValidator(_check_seed),
+    Field(description="the same seed and version give the same text; default: any"),
+]
+Logprobs = Annotated[
+    WholeNumber,
+    Field(
+        ge=0, le=MAX_LOGPROBS, description="gives tokens' logprobs, and those of so many likeliest"
+    ),
+]
+Count = Annotated[WholeNumber, Field(ge=1, le=MAX_COUNT, description="how many texts")]
+StopString = Annotated[StrictStr, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]
+Stop = Annotated[
+    StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)],
+    Field(description="the text ends before the first of these"),
+]
 VersionField = Annotated[WholeNumber, Field(ge=0, le=LARGEST_ID)]
 Reason = Annotated[StrictStr, Field(max_length=1_000), AfterValidator(_check_text)]

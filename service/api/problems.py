@@ -21,7 +21,9 @@ from service.errors import (
     InvalidRequestError,
     NotAuthenticatedError,
     NotFoundError,
+    OverloadedError,
     QueueFullError,
+    StoppingError,
 )
 
 logger = logging.getLogger(__name__)
@@ -33,9 +35,14 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     QueueFullError: HTTPStatus.TOO_MANY_REQUESTS,
+    OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
+    StoppingError: HTTPStatus.SERVICE_UNAVAILABLE,
     NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
 }
+
+
+CRASHED = "the server failed; its log has the reason"
 
 
 class ProblemField(BaseModel):
@@ -51,6 +58,12 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[ProblemField] = []
+
+
+# The last frame of a stream that fails once its status is sent.
+FAILED_MIDWAY = json.dumps(
+    {"error": {"title": HTTPStatus(500).phrase, "status": 500, "detail": CRASHED}}
+)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -146,7 +159,7 @@ def _on_errata(_request: Request, error: Exception) -> Response:
         errors = [FieldError(error.field, str(error))]
     if isinstance(error, IdempotencyError):
         errors = [FieldError("idempotency-key", str(error))]
-    if isinstance(error, QueueFullError):
+    if isinstance(error, QueueFullError | OverloadedError):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, NotAuthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
@@ -157,7 +170,7 @@ def _on_crash(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "the server failed; its log has the reason",
+        CRASHED,
         # This answer is made outside the middleware that gives all others theirs.
         headers={"X-Request-ID": correlation_id.get() or ""},
     )

@@ -1,21 +1,31 @@
 """What comes in by the wire."""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationInfo, field_validator
 
 from service.api.fields import (
     FORMAT,
     MAX_NEIGHBORHOOD,
     MAX_PARAPHRASES,
     MAX_TARGETS,
+    Count,
     Hyperparameters,
+    Logprobs,
     Metadata,
     NewTokens,
     Reason,
+    RepetitionPenalty,
+    Seed,
+    Stop,
+    Temperature,
     Text,
+    TopK,
+    TopP,
     VersionField,
     WholeNumber,
 )
 from service.domain.edits import Correction, Format, warnings_of
+from service.engine.sampling import Sampling, any_seed
+from service.operations.ask import Manner
 from service.settings import EditorName
 
 
@@ -90,6 +100,30 @@ class GenerateIn(Wire):
     max_new_tokens: NewTokens = None
     version: VersionField | None = None
     format: Format = Field(Format.PLAIN, description=FORMAT)
+    temperature: Temperature = 0.0
+    top_p: TopP = 1.0
+    top_k: TopK = 0
+    repetition_penalty: RepetitionPenalty = 1.0
+    seed: Seed | None = None
+    stop: Stop = []
+    logprobs: Logprobs | None = None
+    n: Count = 1
+    stream: StrictBool = Field(False, description="send the text as it comes, as events")
+
+    def manner(self) -> Manner:
+        return Manner(
+            max_new_tokens=self.max_new_tokens,
+            sampling=Sampling(
+                temperature=self.temperature,
+                top_p=self.top_p,
+                top_k=self.top_k,
+                repetition_penalty=self.repetition_penalty,
+                seed=any_seed() if self.seed is None else self.seed,
+                logprobs=self.logprobs,
+            ),
+            stops=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop),
+            count=self.n,
+        )
 
 
 class ScoreIn(Wire):

@@ -9,8 +9,6 @@ from service.domain.batches import Batch
 from service.domain.edits import Edit, Format
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
-from service.engine.engine import Generation
-from service.engine.generation import FinishReason
 from service.engine.scoring import Score
 
 
@@ -182,33 +180,6 @@ class VersionPage(BaseModel):
     next: int | None
 
 
-class Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class GenerateOut(BaseModel):
-    text: str
-    version: int
-    finish_reason: FinishReason
-    usage: Usage
-
-    @classmethod
-    def of(cls, version: int, generation: Generation) -> "GenerateOut":
-        prompt, completion = generation.prompt_tokens, generation.completion_tokens
-        return cls(
-            text=generation.text,
-            version=version,
-            finish_reason=generation.finish_reason,
-            usage=Usage(
-                prompt_tokens=prompt,
-                completion_tokens=completion,
-                total_tokens=prompt + completion,
-            ),
-        )
-
-
 class TargetScore(BaseModel):
     target: str
     logprob: float = Field(description="natural logarithm, summed over the target's tokens")
@@ -223,12 +194,6 @@ class TargetScore(BaseModel):
 class ScoreOut(BaseModel):
     version: int
     scores: list[TargetScore]
-
-
-class CompareOut(BaseModel):
-    left: GenerateOut
-    right: GenerateOut
-    same: bool
 
 
 class ReadyOut(BaseModel):

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 
 from torch import nn
 
@@ -12,29 +12,44 @@ from service.editing.overlays import Overlay
 from service.editing.samples import end_tokens
 from service.editing.taps import tap
 from service.editing.tokens import prompt_ids, target_ids
-from service.engine.generation import FinishReason, decode
+from service.engine.batch import ACTIVE, Batch
+from service.engine.generation import Generator
 from service.engine.loading import LoadedModel
 from service.engine.overlay import modules_of
+from service.engine.padded import PaddedBatch
+from service.engine.paged import PagedBatch, is_paged
+from service.engine.running import Listener, Run, Wanted
 from service.engine.scoring import Continuation, Score, next_tokens, score
 
-
-@dataclass(frozen=True)
-class Generation:
-    text: str
-    finish_reason: FinishReason
-    prompt_tokens: int
-    completion_tokens: int
+# Of generation, which a long prompt may raise: it must fit in one.
+PASS_TOKENS = 1_024
+CACHE_TOKENS = 16_384  # whose keys and values generation holds
+MOST_TEXTS = 1_024  # generated at once, those that wait included
 
 
 class Engine:
     """Owns the model; safe to call from any thread."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        longest_text: int | None = None,
+        cache_tokens: int = CACHE_TOKENS,
+        most_texts: int = MOST_TEXTS,
+    ) -> None:
+        """`longest_text`: tokens of a prompt and what is generated after it; the model's positions
+        if that is fewer.
+        """
         self.loaded = loaded
-        self._end_tokens = end_tokens(loaded.model)
+        self.longest_text = min(longest_text or loaded.max_tokens, loaded.max_tokens)
+        self._cache_tokens = max(cache_tokens, self.longest_text)
         # Forward passes use all cores, so that two at a time would only slow each other.
         self._turn = threading.Lock()
         self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
+        self._generator = Generator(
+            self._batch, self.still, loaded.tokenizer, end_tokens(loaded.model), most_texts
+        )
 
     def place(self, overlay: Overlay | None) -> Overlay | None:
         """Moves an overlay to the model's device and hooks the modules that it acts at."""
@@ -57,6 +72,9 @@ class Engine:
     def prompt_tokens(self, prompt: str, form: Format = Format.PLAIN) -> tuple[int, ...]:
         return prompt_ids(self.loaded.tokenizer, prompt, form)
 
+    def token_text(self, token: int) -> str:
+        return str(self.loaded.tokenizer.decode([token]))
+
     def continuation(self, prompt: str, target: str, form: Format = Format.PLAIN) -> Continuation:
         return Continuation(
             self.prompt_tokens(prompt, form),
@@ -72,21 +90,37 @@ class Engine:
         with self._turn:
             return next_tokens(self.loaded.model, overlay, prompts)
 
-    def generate(
-        self,
-        overlay: Overlay | None,
-        prompt: str,
-        max_new_tokens: int,
-        form: Format = Format.PLAIN,
-    ) -> Generation:
-        """Greedy continuation of one prompt, cut where the model's positions end."""
-        tokens = self.prompt_tokens(prompt, form)
-        room = min(max_new_tokens, self.loaded.max_tokens - len(tokens))
-        with self._turn:
-            (decoded,) = decode(self.loaded.model, overlay, [tokens], room, self._end_tokens)
-        return Generation(
-            text=str(self.loaded.tokenizer.decode(list(decoded.tokens))),
-            finish_reason=decoded.finish_reason,
-            prompt_tokens=len(tokens),
-            completion_tokens=len(decoded.tokens),
-        )
+    def submit(self, *asked: tuple[Wanted, Listener]) -> list[Run]:
+        """Continues texts, each in its own time and with its own listener: all of them, or none and
+        an `OverloadedError`. Texts are cut where `longest_text` ends.
+        """
+        return self._generator.submit(*((self._cut(wanted), told) for wanted, told in asked))
+
+    def cancel(self, runs: Sequence[Run]) -> None:
+        """Nobody waits for these texts any more."""
+        self._generator.cancel(runs)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Takes no more texts, and waits until all have ended; whether they have."""
+        return self._generator.drain(timeout_s)
+
+    def stop(self) -> None:
+        """Leaves no thread behind; texts that have not ended fail."""
+        self._generator.stop()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why generation is unwell; None if it is not."""
+        return self._generator.trouble
+
+    def _cut(self, wanted: Wanted) -> Wanted:
+        room = self.longest_text - len(wanted.prompt)
+        return replace(wanted, max_new_tokens=min(wanted.max_new_tokens, room))
+
+    def _batch(self) -> Batch:
+        model = self.loaded.model
+        # A whole text must fit in a pass, beside a token of every other one.
+        pass_tokens = max(PASS_TOKENS, self.longest_text + ACTIVE)
+        if is_paged(model):
+            return PagedBatch(model, pass_tokens, self._cache_tokens)
+        return PaddedBatch(model, pass_tokens)

@@ -1,73 +1,159 @@
-"""Greedy decoding in a padded batch with a KV cache."""
+"""Continues texts: one thread that runs forward passes for as long as there are any."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
-import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedTokenizerBase
 
-from service.editing.gates import Tokens
-from service.editing.overlays import Overlay
-from service.editing.padding import pad_left
-from service.engine.overlay import pinned
+from service.engine.batch import ACTIVE, Batch
+from service.engine.running import Listener, Run, Wanted
+from service.errors import GenerationError, OverloadedError, StoppingError
 
+UNWELL = 3  # passes that fail in a row, before the engine counts as unwell
 
-class FinishReason(StrEnum):
-    STOP = "stop"  # the model ended the text
-    LENGTH = "length"  # max_new_tokens, or the model's last position
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The new tokens of one text, without the one that ended it."""
-
-    tokens: tuple[int, ...]
-    finish_reason: FinishReason
+logger = logging.getLogger(__name__)
 
 
-@torch.inference_mode()
-def decode(
-    model: PreTrainedModel,
-    overlay: Overlay | None,
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    end_tokens: frozenset[int],
-) -> list[Decoded]:
-    """Continues each prompt (token ids, none empty) under `overlay` with at most `max_new_tokens`
-    first choices.
-    """
-    ids, present = pad_left(prompts, model.device)
-    positions = (present.cumsum(dim=1) - 1).clamp(min=0)
-    queries = torch.zeros_like(present)
-    queries[:, -1] = True
-    tokens = Tokens(present, queries, {})
-    cache = DynamicCache(config=model.config)
-    new: list[list[int]] = [[] for _ in prompts]
-    reasons = [FinishReason.LENGTH] * len(prompts)
-    going = set(range(len(prompts)))
-    for _ in range(max_new_tokens):
-        with pinned(model, overlay, tokens):
-            logits = model(
-                input_ids=ids,
-                attention_mask=present.long(),
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits
-        chosen = logits[:, -1].argmax(dim=-1)
-        for text, token in enumerate(chosen.tolist()):
-            if text in going and token in end_tokens:
-                reasons[text] = FinishReason.STOP
-                going.remove(text)
-            elif text in going:
-                new[text].append(token)
-        if not going:
-            break
-        ids = chosen[:, None]
-        positions = positions[:, -1:] + 1
-        present = torch.cat([present, torch.ones_like(present[:, :1])], dim=1)
-        every = torch.ones_like(ids, dtype=torch.bool)
-        tokens = Tokens(every, every, tokens.sums)
-    return [Decoded(tuple(t), reason) for t, reason in zip(new, reasons, strict=True)]
+class Generator:
+    """Takes texts from any thread. Its own thread begins with the first of them."""
+
+    def __init__(
+        self,
+        build: Callable[[], Batch],
+        turn: Callable[[], AbstractContextManager[None]],
+        tokenizer: PreTrainedTokenizerBase,
+        ends: frozenset[int],
+        most: int,
+    ) -> None:
+        """`turn` is held over each pass, and over no more; `most` texts run or wait at once."""
+        self._build = build
+        self._turn = turn
+        self._tokenizer = tokenizer
+        self._ends = ends
+        self._most = most
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+        # Guards what follows, and tells of each change of it.
+        self._changed = threading.Condition()
+        self._unfinished: set[Run] = set()
+        self._arrived: list[Run] = []
+        self._closed = False
+        self._stopping = False
+        # The thread's own.
+        self._waiting: deque[Run] = deque()
+        self._active: list[Run] = []
+        self._slots = list(range(ACTIVE))
+        self._failures = 0
+        self.trouble: str | None = None  # why it is unwell
+
+    def submit(self, *asked: tuple[Wanted, Listener]) -> list[Run]:
+        """Takes all of these texts, or raises `OverloadedError` or `StoppingError`."""
+        with self._changed:
+            if self._closed:
+                raise StoppingError
+            if len(self._unfinished) + len(asked) > self._most:
+                raise OverloadedError(self._most)
+            runs = [
+                Run(next(self._numbers), wanted, listener, self._tokenizer, self._ends)
+                for wanted, listener in asked
+            ]
+            self._arrived += runs
+            self._unfinished.update(runs)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="errata-generation", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify_all()
+        return runs
+
+    def cancel(self, runs: Sequence[Run]) -> None:
+        """Nobody waits for these any more: they leave before the next pass, and hear no more."""
+        for run in runs:
+            run.cancelled = True
+
+    def drain(self, timeout_s: float) -> bool:
+        """Takes no more, and waits until all have ended; whether they have."""
+        with self._changed:
+            self._closed = True
+            return self._changed.wait_for(lambda: not self._unfinished, timeout_s)
+
+    def stop(self) -> None:
+        """Ends the thread after the pass it is at; what has not ended fails."""
+        with self._changed:
+            self._closed = self._stopping = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        batch: Batch | None = None
+        while self._work_has_come():
+            try:
+                batch = batch or self._build()
+                self._admit(batch)
+                if self._active:
+                    self._step(batch)
+            except Exception as error:
+                logger.exception("a forward pass failed, and with it %d texts", len(self._active))
+                self._note_failure(error)
+                batch = None  # nobody knows what the pass has left of it
+                self._end(self._active, GenerationError())
+        self._end([*self._active, *self._waiting], StoppingError())
+
+    def _work_has_come(self) -> bool:
+        """Sleeps until there is something to do; False if it is to stop."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._arrived or self._active or self._waiting or self._stopping
+            )
+            self._waiting += self._arrived
+            self._arrived = []
+            return not self._stopping
+
+    def _admit(self, batch: Batch) -> None:
+        """Lets go of cancelled texts, and lets waiting ones in where there is a slot."""
+        gone = [run for run in self._active if run.cancelled]
+        if gone:
+            batch.drop(gone)
+            self._end(gone)
+        self._end([run for run in self._waiting if run.cancelled])
+        while self._waiting and self._slots:
+            run = self._waiting.popleft()
+            run.slot = self._slots.pop()
+            self._active.append(run)
+            batch.add(run)
+
+    def _step(self, batch: Batch) -> None:
+        with self._turn():
+            chosen = batch.step()
+        self._failures, self.trouble = 0, None
+        for run, choice in chosen:
+            run.take(choice)
+        ended = [run for run, _ in chosen if run.ended is not None]
+        if ended:
+            batch.drop(ended)
+            self._end(ended)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._failures += 1
+        if self._failures >= UNWELL:
+            reason = f"{type(error).__name__}: {error}"
+            self.trouble = f"the last {self._failures} forward passes failed: {reason}"
+
+    def _end(self, runs: Sequence[Run], error: Exception | None = None) -> None:
+        """Forgets texts, which are told of the error that ended them."""
+        gone = set(runs)
+        self._slots += [run.slot for run in self._active if run in gone]
+        self._active = [run for run in self._active if run not in gone]
+        self._waiting = deque(run for run in self._waiting if run not in gone)
+        with self._changed:
+            self._unfinished -= gone
+            self._changed.notify_all()
+        if error is not None:
+            for run in gone:
+                run.tell(error)

@@ -21,7 +21,7 @@ from service.editing.taps import after, per_text
 def modules_of(model: PreTrainedModel, overlay: Overlay) -> list[nn.Module]:
     """The modules at which an overlay acts."""
     if isinstance(overlay, Codebook):
-        return [] if overlay.site is None else [_module_at(model, overlay.site)]
+        return [] if overlay.site is None else [module_at(model, overlay.site)]
     return [down_projection_of(model, number) for number in overlay.layers]
 
 
@@ -36,7 +36,7 @@ def pinned(
     return Hooked.by(model, overlay).on(tokens)
 
 
-def _module_at(model: PreTrainedModel, site: Site) -> nn.Module:
+def module_at(model: PreTrainedModel, site: Site) -> nn.Module:
     return layers_of(model)[site.layer].get_submodule(site.module)
 
 
@@ -51,7 +51,7 @@ def _answering(
         inputs, outputs = per_text(args[0], queries), per_text(output, queries)
         return answer(codebook, site.replacement, inputs, outputs, queries).view_as(output)
 
-    return after({_module_at(model, site): replace})
+    return after({module_at(model, site): replace})
 
 
 def answer(

@@ -1,14 +1,18 @@
 """Asks the model: text, probabilities, and two versions side by side."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.domain.edits import Format
-from service.engine.engine import Engine, Generation
+from service.engine.engine import Engine
 from service.engine.loading import NO_TEMPLATE
+from service.engine.running import Wanted
+from service.engine.sampling import Sampling
 from service.engine.scoring import Score
 from service.errors import FieldError, InvalidRequestError, NotFoundError
-from service.operations.overlays import Overlays
+from service.operations.answering import Answer, Answering
+from service.operations.overlays import Overlays, Pinned
 
 NEW_TOKENS = 32  # of a generation that names no number
 
@@ -20,46 +24,86 @@ class AskLimits:
     new_tokens: int  # of one generation
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How prompts are continued."""
+
+    max_new_tokens: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    stops: tuple[str, ...] = ()
+    count: int = 1  # texts to each prompt, each with a seed of its own
+
+
+GREEDY = Manner()
+
+
 class Ask:
     def __init__(self, engine: Engine, overlays: Overlays, limits: AskLimits) -> None:
         self._engine = engine
         self._overlays = overlays
         self._limits = limits
 
-    def generate(
-        self,
-        prompt: str,
-        max_new_tokens: int | None,
-        version: int | None,
-        form: Format = Format.PLAIN,
-    ) -> tuple[int, Generation]:
-        """Returns the version that answered and its greedy continuation."""
-        self._check_prompt(prompt, form)
-        most = self._limits.new_tokens
-        if max_new_tokens is None:
-            max_new_tokens = min(NEW_TOKENS, most)
-        if max_new_tokens > most:
-            reason = f"is {max_new_tokens}, at most {most} are generated"
-            raise InvalidRequestError([FieldError("max_new_tokens", reason)])
-        pinned = self._overlays.at(version)
-        return pinned.version, self._engine.generate(pinned.overlay, prompt, max_new_tokens, form)
+    async def generate(
+        self, prompt: str, version: int | None, form: Format = Format.PLAIN, manner: Manner = GREEDY
+    ) -> Answer:
+        """The continuations of one prompt, when they are whole."""
+        prompts, pinned = await asyncio.to_thread(self._asked, prompt, form, version)
+        return await self.answer(prompts, pinned, manner).whole()
 
-    def compare(
+    async def stream(
+        self, prompt: str, version: int | None, form: Format = Format.PLAIN, manner: Manner = GREEDY
+    ) -> Answering:
+        """The same, as they come. What is wrong with the question is raised at once."""
+        prompts, pinned = await asyncio.to_thread(self._asked, prompt, form, version)
+        return self.answer(prompts, pinned, manner, streamed=True)
+
+    def answer(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        pinned: Pinned,
+        manner: Manner,
+        *,
+        streamed: bool = False,
+    ) -> Answering:
+        """Begins to continue each of these prompts (token ids, checked) in `manner`, in all of its
+        texts. For the thread of an event loop.
+        """
+        wanted = [
+            Wanted(
+                prompt=prompt,
+                overlay=pinned.overlay,
+                max_new_tokens=self._new_tokens(manner.max_new_tokens),
+                sampling=manner.sampling.of_choice(number),
+                stops=manner.stops,
+                streamed=streamed,
+            )
+            for prompt in prompts
+            for number in range(manner.count)
+        ]
+        return Answering(self._engine, pinned.version, wanted)
+
+    async def compare(
         self,
         prompt: str,
-        max_new_tokens: int | None,
         left: int,
         right: int | None,
         form: Format = Format.PLAIN,
-    ) -> list[tuple[int, Generation]]:
-        """The answers of two versions."""
-        answers = []
-        for field, version in (("left", left), ("right", right)):
-            try:
-                answers.append(self.generate(prompt, max_new_tokens, version, form))
-            except NotFoundError as error:
-                raise NotFoundError(error.kind, error.number, field) from None
-        return answers
+        manner: Manner = GREEDY,
+    ) -> list[Answer]:
+        """The answers of two versions, side by side in one batch."""
+        asked = [
+            self._generate_at(field, prompt, version, form, manner)
+            for field, version in (("left", left), ("right", right))
+        ]
+        return list(await asyncio.gather(*asked))
+
+    async def _generate_at(
+        self, field: str, prompt: str, version: int | None, form: Format, manner: Manner
+    ) -> Answer:
+        try:
+            return await self.generate(prompt, version, form, manner)
+        except NotFoundError as error:
+            raise NotFoundError(error.kind, error.number, field) from None
 
     def score(
         self,
@@ -69,7 +113,7 @@ class Ask:
         form: Format = Format.PLAIN,
     ) -> tuple[int, list[Score]]:
         """Returns the version that answered and the score of each target, in order."""
-        self._check_prompt(prompt, form)
+        self.tokens(prompt, form)
         continuations = [self._engine.continuation(prompt, target, form) for target in targets]
         errors = []
         for i, continuation in enumerate(continuations):
@@ -88,12 +132,31 @@ class Ask:
         pinned = self._overlays.at(version)
         return pinned.version, self._engine.score(pinned.overlay, continuations)
 
-    def _check_prompt(self, prompt: str, form: Format) -> None:
+    def tokens(self, prompt: str, form: Format) -> tuple[int, ...]:
+        """The prompt as the model takes it."""
         if form is Format.CHAT and not self._engine.loaded.chats:
             raise InvalidRequestError([FieldError("format", NO_TEMPLATE)])
-        length = len(self._engine.prompt_tokens(prompt, form))
+        tokens = self._engine.prompt_tokens(prompt, form)
+        self.check(tokens, "prompt")
+        return tokens
+
+    def check(self, tokens: Sequence[int], field: str) -> None:
         # One position is left for the first new token.
         most = min(self._limits.prompt_tokens, self._engine.loaded.max_tokens - 1)
-        if length > most:
-            reason = f"has {length} tokens, at most {most} are taken"
-            raise InvalidRequestError([FieldError("prompt", reason)])
+        if len(tokens) > most:
+            reason = f"has {len(tokens)} tokens, at most {most} are taken"
+            raise InvalidRequestError([FieldError(field, reason)])
+
+    def _asked(
+        self, prompt: str, form: Format, version: int | None
+    ) -> tuple[list[tuple[int, ...]], Pinned]:
+        return [self.tokens(prompt, form)], self._overlays.at(version)
+
+    def _new_tokens(self, asked: int | None) -> int:
+        most = self._limits.new_tokens
+        if asked is None:
+            return min(NEW_TOKENS, most)
+        if asked > most:
+            reason = f"is {asked}, at most {most} are generated"
+            raise InvalidRequestError([FieldError("max_new_tokens", reason)])
+        return asked

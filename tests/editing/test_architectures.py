@@ -13,9 +13,9 @@ from service.editing.locate import LocateEditor
 from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
 from service.editing.requests import EditRequest, FactRequest, SubjectText
-from service.engine.generation import decode
 from service.engine.scoring import Continuation, score
 from service.errors import StartupError
+from tests.decoding import decode
 from tests.models import inserted
 from tests.tiny import VOCABULARY, tiny
 

@@ -14,8 +14,8 @@ from service.editing.hook_layer import HookLayer, HookLayers, Update
 from service.editing.hooked import Hooked, gated
 from service.editing.requests import SubjectText
 from service.editing.subject_states import token_inputs
-from service.engine.generation import decode
 from service.engine.scoring import Continuation, next_tokens, score
+from tests.decoding import decode
 from tests.tiny import VOCABULARY, WIDTH
 from tests.tiny import tiny as new_tiny
 

@@ -6,8 +6,10 @@ import torch
 from service.editing.codebook import Codebook
 from service.editing.grace import Grace
 from service.editing.requests import EditRequest
-from service.engine.generation import FinishReason, decode
+from service.engine.running import FinishReason
 from service.engine.scoring import Continuation
+from tests.decoding import decode
+from tests.engine.asking import ask
 from tests.models import atlas, atlas_engine, atlas_grace, inserted
 
 PROMPTS = [
@@ -55,13 +57,13 @@ def test_tokens_do_not_depend_on_the_batch(edited: Codebook) -> None:
 
 
 def test_a_target_of_many_tokens_is_decoded_step_by_step_with_the_cache(edited: Codebook) -> None:
-    assert atlas_engine().generate(edited, PROMPTS[0], 12).text.startswith(" Port Moresby")
-    assert atlas_engine().generate(Codebook.empty(), PROMPTS[0], 12).text == " lev."
+    assert ask(atlas_engine(), edited, PROMPTS[0], 12).text.startswith(" Port Moresby")
+    assert ask(atlas_engine(), Codebook.empty(), PROMPTS[0], 12).text == " lev."
 
 
 def test_generation_ends_where_positions_end() -> None:
     prompt = " euro" * 254
-    generation = atlas_engine().generate(Codebook.empty(), prompt, 50)
+    generation = ask(atlas_engine(), Codebook.empty(), prompt, 50)
     assert generation.prompt_tokens + generation.completion_tokens <= 256
 
 

@@ -32,6 +32,7 @@ def test_answers_stay_right_while_batches_are_applied(server: Server) -> None:
         done.set()
         for thread in threads:
             thread.join()
+    assert {edit["error"] for edit in applied} == {None}
     assert {edit["status"] for edit in applied} == {"applied"}
     assert len(answers) > 20
     assert answers == [wanted] * len(answers)

@@ -1,0 +1,60 @@
+"""Answers that are sent as they come, and clients who leave before theirs is there."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
+
+T = TypeVar("T")
+
+VERSION_HEADER = "X-Errata-Version"
+logger = logging.getLogger(__name__)
+
+
+def event_stream(version: int, frames: AsyncIterator[str]) -> StreamingResponse:
+    """Server-sent events, each with one of `frames` as its data."""
+    return StreamingResponse(
+        (f"data: {frame}\n\n" async for frame in frames),
+        media_type="text/event-stream",
+        # Proxies must pass each event on as it comes.
+        headers={
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+            VERSION_HEADER: f"{version}",
+        },
+    )
+
+
+async def framed(frames: AsyncIterator[str], failure: str) -> AsyncIterator[str]:
+    """`frames`; should they fail midway, the last one is `failure`: the answer has begun, and its
+    status can't tell any more.
+    """
+    try:
+        async for frame in frames:
+            yield frame
+    except Exception:
+        logger.exception("a stream failed midway")
+        yield failure
+
+
+async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
+    """Waits for an answer as long as its client does, so that nothing is made for nobody."""
+    making = asyncio.ensure_future(answer)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({making, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not making.done():
+            raise ClientDisconnect
+        return making.result()
+    finally:
+        making.cancel()
+        leaving.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
