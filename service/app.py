@@ -76,6 +76,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
         longest_text=settings.max_prompt_tokens + settings.max_new_tokens,
         cache_tokens=settings.cache_tokens,
         most_texts=settings.max_generations,
+        editing_share=settings.editing_share,
     )
     editors, statistics = build_editors(settings, engine)
     queue = EditQueue(database)
@@ -117,7 +118,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
                 settings.max_prompt_tokens, settings.max_target_tokens, settings.max_new_tokens
             ),
         ),
-        history=History(editors, store, artifacts, overlays, wakeups),
+        history=History(engine, editors, store, artifacts, overlays, wakeups),
         insights=Insights(queue, store, wakeups),
         keys=KeyRing(database),
         worker=worker,
@@ -129,7 +130,7 @@ def build_editors(settings: Settings, engine: Engine) -> tuple[Editors, Statisti
     """Raises `StartupError` for a preset or a text file that does not fit the model."""
     loaded = engine.loaded
     statistics = Statistics(
-        loaded,
+        engine,
         StatisticsStore(settings.data_dir / "statistics", loaded.fingerprint),
         settings.statistics_text,
         settings.dynamic_multiplier,

@@ -84,6 +84,12 @@ class Settings(BaseSettings):
     cache_tokens: int = Field(
         16_384, ge=1, description="tokens whose keys and values generation holds at once"
     )
+    editing_share: float = Field(
+        0.5,
+        ge=0.05,
+        le=0.95,
+        description="of the model's time for edits, while it generates",
+    )
     max_queue_depth: int = Field(100_000, ge=1, description="edits that wait; then 429")
 
     @field_validator("database_url")

@@ -35,6 +35,7 @@ DEFAULTS = {
     "max_new_tokens": 512,
     "max_generations": 256,
     "cache_tokens": 16_384,
+    "editing_share": 0.5,
     "max_queue_depth": 100_000,
 }
 

@@ -29,6 +29,7 @@ from service.editing.hidden_targets import Mlp, optimise_shift
 from service.editing.hook_layer import HookLayer, HookLayers, Update
 from service.editing.hooked import Hooked
 from service.editing.hooks_change import HooksChange
+from service.editing.interruption import aside
 from service.editing.key_statistics import KeyStatistics
 from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.moments import Moments
@@ -269,16 +270,17 @@ class LocateEditor:
         if norm is not None and not self._method.of_mlp:
             residuals = before_norm(norm, here.outputs, residuals)
         earlier = layer.updates if self._method.accumulates else ()
-        left, right = self._method.rule(
-            Insertion(
-                keys=averaged.T.double(),
-                plain_keys=here.inputs.T.double(),
-                residuals=residuals.T.double(),
-                second_moment=self._moments.second(number, averaged.device),
-                moment=self._moments.weighted(number, earlier, averaged.device),
-                ridge=self.hyperparameters.ridge,
+        with aside():
+            left, right = self._method.rule(
+                Insertion(
+                    keys=averaged.T.double(),
+                    plain_keys=here.inputs.T.double(),
+                    residuals=residuals.T.double(),
+                    second_moment=self._moments.second(number, averaged.device),
+                    moment=self._moments.weighted(number, earlier, averaged.device),
+                    ridge=self.hyperparameters.ridge,
+                )
             )
-        )
         nothing = torch.empty(averaged.shape[1], 0)
         update = Update(
             left.float().cpu(),

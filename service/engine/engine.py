@@ -1,18 +1,22 @@
 """The engine: text in, text and probabilities out, under the overlay that the caller pins."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from service.domain.edits import Format
+from service.editing.architectures import layers_of
+from service.editing.interruption import interruptible, is_interruptible
 from service.editing.overlays import Overlay
 from service.editing.samples import end_tokens
 from service.editing.taps import tap
 from service.editing.tokens import prompt_ids, target_ids
 from service.engine.batch import ACTIVE, Batch
+from service.engine.batches import parts
 from service.engine.generation import Generator
 from service.engine.loading import LoadedModel
 from service.engine.overlay import modules_of
@@ -20,11 +24,13 @@ from service.engine.padded import PaddedBatch
 from service.engine.paged import PagedBatch, is_paged
 from service.engine.running import Listener, Run, Wanted
 from service.engine.scoring import Continuation, Score, next_tokens, score
+from service.engine.turns import Party, Turn, Turns
 
 # Of generation, which a long prompt may raise: it must fit in one.
 PASS_TOKENS = 1_024
 CACHE_TOKENS = 16_384  # whose keys and values generation holds
 MOST_TEXTS = 1_024  # generated at once, those that wait included
+EDITING_SHARE = 0.5
 
 
 class Engine:
@@ -37,16 +43,20 @@ class Engine:
         longest_text: int | None = None,
         cache_tokens: int = CACHE_TOKENS,
         most_texts: int = MOST_TEXTS,
+        editing_share: float = EDITING_SHARE,
     ) -> None:
         """`longest_text`: tokens of a prompt and what is generated after it; the model's positions
-        if that is fewer.
+        if that is fewer. `editing_share`: of the model's time, while serving wants it too.
         """
         self.loaded = loaded
         self.longest_text = min(longest_text or loaded.max_tokens, loaded.max_tokens)
         self._cache_tokens = max(cache_tokens, self.longest_text)
-        # Forward passes use all cores, so that two at a time would only slow each other.
-        self._turn = threading.Lock()
+        turns = Turns(editing_share, _synchronise_of(loaded.device))
+        self._serving, self._editing = (Turn(turns, party) for party in Party)
+        self._one_editing = threading.Lock()
         self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
+        for layer in layers_of(loaded.model):
+            tap(layer)
         self._generator = Generator(
             self._batch, self.still, loaded.tokenizer, end_tokens(loaded.model), most_texts
         )
@@ -65,8 +75,19 @@ class Engine:
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """No pass of this engine runs inside the block."""
-        with self._turn:
+        """No pass of this engine runs inside the block, but those of this thread."""
+        if is_interruptible():  # this thread has the turn
+            yield
+        else:
+            with self._serving.taken():
+                yield
+
+    @contextmanager
+    def editing(self) -> Iterator[None]:
+        """Passes of this thread inside the block are editing's: they take turns with serving,
+        layer by layer. One thread at a time; not within each other.
+        """
+        with self._one_editing, interruptible(self.loaded.model, self._editing):
             yield
 
     def prompt_tokens(self, prompt: str, form: Format = Format.PLAIN) -> tuple[int, ...]:
@@ -82,13 +103,19 @@ class Engine:
         )
 
     def score(self, overlay: Overlay | None, continuations: Sequence[Continuation]) -> list[Score]:
-        with self._turn:
-            return score(self.loaded.model, overlay, continuations)
+        found: list[Score] = []
+        for part in parts([len(c.prompt) + len(c.target) for c in continuations]):
+            with self.still():
+                found += score(self.loaded.model, overlay, continuations[part])
+        return found
 
     def next_tokens(self, overlay: Overlay | None, prompts: Sequence[Sequence[int]]) -> list[int]:
         """The first choice after each prompt (token ids)."""
-        with self._turn:
-            return next_tokens(self.loaded.model, overlay, prompts)
+        found: list[int] = []
+        for part in parts([len(prompt) for prompt in prompts]):
+            with self.still():
+                found += next_tokens(self.loaded.model, overlay, prompts[part])
+        return found
 
     def submit(self, *asked: tuple[Wanted, Listener]) -> list[Run]:
         """Continues texts, each in its own time and with its own listener: all of them, or none and
@@ -124,3 +151,10 @@ class Engine:
         if is_paged(model):
             return PagedBatch(model, pass_tokens, self._cache_tokens)
         return PaddedBatch(model, pass_tokens)
+
+
+def _synchronise_of(device: torch.device) -> Callable[[], None]:
+    """Waits for what the device was told to do; a CPU does it at once."""
+    if device.type == "cpu":
+        return lambda: None
+    return lambda: torch.accelerator.synchronize(device)

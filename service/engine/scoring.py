@@ -10,7 +10,6 @@ from transformers import PreTrainedModel
 from service.editing.gates import Tokens
 from service.editing.overlays import Overlay
 from service.editing.padding import pad
-from service.engine.batches import parts
 from service.engine.overlay import pinned
 
 
@@ -32,21 +31,17 @@ class Score:
 def score(
     model: PreTrainedModel, overlay: Overlay | None, continuations: Sequence[Continuation]
 ) -> list[Score]:
-    """Scores each continuation under `overlay`, in order."""
-    lengths = [len(c.prompt) + len(c.target) for c in continuations]
-    return [one for part in parts(lengths) for one in _score(model, overlay, continuations[part])]
+    """Scores each continuation under `overlay`, in order, in one pass."""
+    return list(_score(model, overlay, continuations))
 
 
 @torch.inference_mode()
 def next_tokens(
     model: PreTrainedModel, overlay: Overlay | None, prompts: Sequence[Sequence[int]]
 ) -> list[int]:
-    """The first choice after each prompt (token ids), in order."""
-    tokens: list[int] = []
-    for part in parts([len(prompt) for prompt in prompts]):
-        texts = prompts[part]
-        logits = _query_logits(model, overlay, texts, [len(text) - 1 for text in texts])
-        tokens += logits.argmax(dim=1).tolist()
+    """The first choice after each prompt (token ids), in order, in one pass."""
+    logits = _query_logits(model, overlay, prompts, [len(prompt) - 1 for prompt in prompts])
+    tokens: list[int] = logits.argmax(dim=1).tolist()
     return tokens
 
 

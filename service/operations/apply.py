@@ -111,7 +111,8 @@ class Apply:
         wanted = [r for r in requests if r.edit_id not in base or not base[r.edit_id].true]
 
         # 2. The dear part.
-        targets, errors = editor.targets(current.state, wanted)
+        with self._engine.editing():
+            targets, errors = editor.targets(current.state, wanted)
         endings |= {error.edit_id: _failed(error) for error in errors}
         clock.append(time.perf_counter())
 
@@ -120,7 +121,8 @@ class Apply:
             requests = [request for request in requests if request.edit_id not in endings]
             targets = [target for target in targets if target.edit_id not in endings]
             try:
-                state = editor.insert(current.state, targets)
+                with self._engine.editing():
+                    state = editor.insert(current.state, targets)
             except EditingError as error:
                 endings[error.edit_id] = _failed(error)
                 continue

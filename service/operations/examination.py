@@ -35,8 +35,9 @@ def examine(
         for prompt, target in zip(request.prompts, request.targets, strict=True)
     ]
     probes = [probe for request in requests for probe in request.neighborhood]
-    scores = iter(engine.score(overlay, continuations))
-    tokens = iter(engine.next_tokens(overlay, probes))
+    with engine.editing():
+        scores = iter(engine.score(overlay, continuations))
+        tokens = iter(engine.next_tokens(overlay, probes))
     return {
         request.edit_id: Finding(
             next(scores),

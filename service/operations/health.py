@@ -31,8 +31,9 @@ class Health:
         if not isinstance(after, HookLayers):
             return Diagnosis()
         probe = self._statistics.probe()
-        was = perplexity(self._engine, before, probe)
-        now = perplexity(self._engine, after, probe)
+        with self._engine.editing():
+            was = perplexity(self._engine, before, probe)
+            now = perplexity(self._engine, after, probe)
         # Written so that a perplexity which is not a number counts as harm.
         if not now <= was * self._max_ratio:
             return Diagnosis(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from service.domain.versions import Version, VersionKind, active_batches, replay_base
 from service.editing.changes import decode, encode
 from service.editing.overlays import checksum_of
+from service.engine.engine import Engine
 from service.errors import NotFoundError, StaleVersionError
 from service.operations.editors import Editors
 from service.operations.overlays import Overlays
@@ -21,12 +22,14 @@ from service.storage.log import Log
 class History:
     def __init__(
         self,
+        engine: Engine,
         editors: Editors,
         log: Log,
         artifacts: ArtifactStore,
         overlays: Overlays,
         wakeups: Wakeups,
     ) -> None:
+        self._engine = engine
         self._editors = editors
         self._log = log
         self._artifacts = artifacts
@@ -100,7 +103,9 @@ class History:
             for batch_id in remaining:
                 batch = self._log.batch(batch_id)
                 editor = self._editors.recorded(batch)
-                state = editor.insert(state, decode(self._artifacts.get(batch.artifact)).targets)
+                targets = decode(self._artifacts.get(batch.artifact)).targets
+                with self._engine.editing():
+                    state = editor.insert(state, targets)
             artifact = self._artifacts.put(encode(editor.change(before, state, ())))
         version = self._log.commit_change(
             kind,

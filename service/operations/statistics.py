@@ -12,7 +12,7 @@ from service.editing.architectures import down_projection_of, weight_of
 from service.editing.key_statistics import KeyStatistics
 from service.editing.samples import SEED, sample, start_token, templates_of
 from service.editing.tokens import prompt_ids
-from service.engine.loading import LoadedModel
+from service.engine.engine import Engine
 from service.errors import ConflictError, StartupError, StoppedError
 from service.storage.statistics import StatisticsStore
 
@@ -30,12 +30,13 @@ PROBE_LEAST = 8  # tokens of a text that can be a probe
 
 class Statistics:
     def __init__(
-        self, loaded: LoadedModel, store: StatisticsStore, text: Path | None, multiplier: int
+        self, engine: Engine, store: StatisticsStore, text: Path | None, multiplier: int
     ) -> None:
         """`text`: a file to take in place of own samples; `multiplier` times d_in keys are used
         (FastMEMIT's dynamic multiplier). Raises `StartupError` for a file that can't be read.
         """
-        self._loaded = loaded
+        self._engine = engine
+        self._loaded = engine.loaded
         self._store = store
         self._text = text
         self._multiplier = multiplier
@@ -123,7 +124,9 @@ class Statistics:
         saved = time.monotonic()
         while progress.vectors < wanted:
             self._tell(what, progress.vectors, wanted, advance)
-            progress.add(self._loaded.model, texts[progress.texts : progress.texts + TEXTS_AT_ONCE])
+            some = texts[progress.texts : progress.texts + TEXTS_AT_ONCE]
+            with self._engine.editing():
+                progress.add(self._loaded.model, some)
             if self._stopping.is_set() or time.monotonic() - saved > SAVE_EVERY_S:
                 self._store.save_progress(self._source, progress)
                 saved = time.monotonic()
@@ -148,7 +151,8 @@ class Statistics:
         made = 0
         while (count := sum(map(len, texts))) < wanted:
             self._tell("text of the model's own", count, wanted, advance)
-            more = sample(model, start, SAMPLES_AT_ONCE, length, SEED + len(texts) + made)
+            with self._engine.editing():
+                more = sample(model, start, SAMPLES_AT_ONCE, length, SEED + len(texts) + made)
             made += 1
             texts += [text[skipped:] for text in more if len(text) > skipped]
             self._store.save_samples(texts)

@@ -10,14 +10,14 @@ from service.errors import StartupError, StoppedError
 from service.operations.statistics import Statistics
 from service.storage.statistics import StatisticsStore
 from tests.conftest import run_server
-from tests.models import atlas
+from tests.models import atlas_engine
 from tests.operations.test_hook_layers import FEW, fact
 
 LAYERS = (1, 3)
 
 
 def statistics(folder: Path, fingerprint: str = "f" * 64, text: Path | None = None) -> Statistics:
-    return Statistics(atlas(), StatisticsStore(folder, fingerprint), text, multiplier=1)
+    return Statistics(atlas_engine(), StatisticsStore(folder, fingerprint), text, multiplier=1)
 
 
 def test_an_interrupted_run_is_taken_up(tmp_path: Path) -> None:
