@@ -44,7 +44,7 @@ def test_texts_in_random_mixes_are_as_alone(name: str) -> None:
         crowd = asked + (company if mix % 2 else [])
         mixed.shuffle(crowd)
         with generator(model_of(MODEL), mixed.randint(LONGEST, 200), 4_096) as engine:
-            said = []
+            said: list[Generation] = []
             while len(said) < len(crowd):
                 said += say(engine, *crowd[len(said) : len(said) + mixed.randint(1, 64)])
         for one, generation in zip(crowd, said, strict=True):
