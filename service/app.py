@@ -11,6 +11,7 @@ from service import __version__
 from service.api import admin, ask, documentation, edits, log, openapi, operating, problems
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
+from service.api.openai import routes as openai_routes
 from service.domain.keys import Scope
 from service.editing.overlays import BASE_CHECKSUM
 from service.editing.preset_files import Preset, read_preset
@@ -167,7 +168,7 @@ def create_app(services: Services, worker: Worker) -> FastAPI:
         openapi_url=None,
     )
     app.state.services = services
-    for part in (edits, ask, log, admin, operating, documentation):
+    for part in (edits, ask, openai_routes, log, admin, operating, documentation):
         app.include_router(part.router)
     problems.install(app)
     openapi.install(app)

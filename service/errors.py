@@ -39,6 +39,14 @@ class NotFoundError(ErrataError):
         self.number = number
 
 
+class UnknownModelError(ErrataError):
+    """No model of this name, or no such version of it, is served."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"the model `{model}` does not exist")
+        self.model = model
+
+
 class ConflictError(ErrataError):
     """The state of the log or of an edit does not allow what was asked."""
 

@@ -1,11 +1,13 @@
 """A server on the bundled model, in this process: tests talk HTTP to it."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
@@ -26,20 +28,27 @@ class Server:
     services: Services
 
 
-def run_server(folder: Path, **settings: object) -> Iterator[Server]:
-    """Serves until the generator is closed; a second one on the same folder is a restart."""
+@contextlib.contextmanager
+def built(folder: Path, **settings: object) -> Iterator[tuple[Services, FastAPI]]:
+    """What serves from the data directory `folder`; its worker starts with the app."""
     chosen = Settings.model_validate(
         {"data_dir": folder, "admin_key": SecretStr(ADMIN_KEY), **settings}
     )
     database = open_database(chosen.resolved_database_url)
     ensure_admin_key(chosen, KeyRing(database))
     services, worker = build(chosen, database)
-    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
-    with TestClient(
-        create_app(services, worker), headers=headers, raise_server_exceptions=False
-    ) as http:
-        yield Server(http, services)
+    yield services, create_app(services, worker)
     database.close()
+
+
+def run_server(folder: Path, **settings: object) -> Iterator[Server]:
+    """Serves until the generator is closed; a second one on the same folder is a restart."""
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    with (
+        built(folder, **settings) as (services, app),
+        TestClient(app, headers=headers, raise_server_exceptions=False) as http,
+    ):
+        yield Server(http, services)
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.dependencies import Needs, ServicesDep, VersionQuery
-from service.api.fields import FORMAT, NEW_TOKENS_DEFAULT, Text
+from service.api.fields import FORMAT, NEW_TOKENS_DEFAULT, STREAM, Text
 from service.api.generated import CompareOut, GenerateOut, PieceOut, TextOf
 from service.api.problems import FAILED_MIDWAY, documented
 from service.api.requests import CompareIn, GenerateIn, ScoreIn
 from service.api.responses import ScoreOut, TargetScore
-from service.api.streams import VERSION_HEADER, event_stream, framed, unless_gone
+from service.api.streams import VERSION_HEADER, EventStream, framed, unless_gone
 from service.domain.edits import Format
 from service.domain.keys import Scope
 from service.operations.answering import Answering
@@ -35,10 +35,15 @@ async def generate(
     max_new_tokens: Annotated[int | None, Query(ge=1, description=NEW_TOKENS_DEFAULT)] = None,
     version: VersionQuery = None,
     prompt_format: Annotated[Format, Query(alias="format", description=FORMAT)] = Format.PLAIN,
+    stream: Annotated[bool, Query(description=STREAM)] = False,
 ) -> GenerateOut | Response:
     """Continues a prompt by its likeliest tokens."""
     body = GenerateIn(
-        prompt=prompt, max_new_tokens=max_new_tokens, version=version, format=prompt_format
+        prompt=prompt,
+        max_new_tokens=max_new_tokens,
+        version=version,
+        format=prompt_format,
+        stream=stream,
     )
     return await generate_from_body(body, services, request, response)
 
@@ -59,7 +64,7 @@ async def generate_from_body(
     if body.stream:
         answering = await services.ask.stream(*asked)
         frames = _frames(answering, services.engine.token_text)
-        return event_stream(answering.version, framed(frames, FAILED_MIDWAY))
+        return EventStream(answering, framed(frames, FAILED_MIDWAY))
     answer = await unless_gone(request, services.ask.generate(*asked))
     response.headers[VERSION_HEADER] = str(answer.version)
     return GenerateOut.answered(answer, services.engine.token_text)

@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problems import problem
+from service.api.problems import failure
 
 
 class BodyLimit:
@@ -23,7 +23,7 @@ class BodyLimit:
         if _announced(scope) <= self._limit:
             body = await self._read(receive)
         if body is None:
-            refusal = problem(413, f"a body has at most {self._limit} bytes")
+            refusal = failure(scope["path"], 413, f"a body has at most {self._limit} bytes")
             await refusal(scope, receive, send)
             return
         unread = [body]

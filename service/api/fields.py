@@ -21,6 +21,10 @@ MAX_HYPERPARAMETERS = 32
 def _check_text(text: str) -> str:
     if not text.strip():
         raise ValueError("must hold more than white space")
+    return check_characters(text)
+
+
+def check_characters(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not hold NUL characters")
     return text
@@ -61,6 +65,7 @@ FORMAT = "`chat` puts it through the model's chat template, as a user's message"
 WholeNumber = Annotated[int, Field(strict=True)]
 NEW_TOKENS_DEFAULT = f"default: {NEW_TOKENS}, or the server's bound if that is lower"
 NewTokens = Annotated[WholeNumber | None, Field(ge=1, description=NEW_TOKENS_DEFAULT)]
+STREAM = "send the text as it comes, as events"
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
 MAX_COUNT = 4

@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457)."""
+"""Errors as `application/problem+json` (RFC 9457), or on `/v1` as OpenAI has them."""
 
 import json
 import logging
@@ -11,7 +11,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from service.api.openai.errors import UNKNOWN_FIELD, is_openai, openai_error
 from service.errors import (
     ConflictError,
     ErrataError,
@@ -24,6 +26,7 @@ from service.errors import (
     OverloadedError,
     QueueFullError,
     StoppingError,
+    UnknownModelError,
 )
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     IdempotencyError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFoundError: HTTPStatus.NOT_FOUND,
+    UnknownModelError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     QueueFullError: HTTPStatus.TOO_MANY_REQUESTS,
     OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
@@ -41,7 +45,7 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
 }
 
-
+CLIENT_LEFT = 499  # what web servers log for it
 CRASHED = "the server failed; its log has the reason"
 
 
@@ -92,6 +96,18 @@ def problem(
     return Response(json.dumps(content), status, headers, MEDIA_TYPE)
 
 
+def failure(
+    path: str,
+    status: int,
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An error in the shape that answers at `path` have."""
+    shape = openai_error if is_openai(path) else problem
+    return shape(status, detail, errors, headers)
+
+
 def field_name(location: Sequence[str | int]) -> str:
     """`("edits", 3, "subject")` as a reader would write it: `edits[3].subject`."""
     name = ""
@@ -102,6 +118,8 @@ def field_name(location: Sequence[str | int]) -> str:
 
 def field_error(error: Mapping[str, Any], location: Sequence[str | int]) -> FieldError:
     """One of Pydantic's errors without its own words for it, and without the input."""
+    if error["type"] == "extra_forbidden":
+        return FieldError(field_name(location), UNKNOWN_FIELD)
     return FieldError(field_name(location), str(error["msg"]).removeprefix("Value error, "))
 
 
@@ -116,11 +134,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(ErrataError, _on_errata)
+    app.add_exception_handler(ClientDisconnect, _on_leaving)
     app.add_exception_handler(Exception, _on_crash)
 
 
-def _on_invalid(_request: Request, error: Exception) -> Response:
-    return _invalid([_fault(e) for e in cast("RequestValidationError", error).errors()])
+def _on_invalid(request: Request, error: Exception) -> Response:
+    return _invalid(request, [_fault(e) for e in cast("RequestValidationError", error).errors()])
 
 
 def _fault(error: Mapping[str, Any]) -> FieldError:
@@ -134,41 +153,50 @@ def _fault(error: Mapping[str, Any]) -> FieldError:
     return field_error(error, location or [place])
 
 
-def _invalid(errors: list[FieldError]) -> Response:
+def _invalid(request: Request, errors: list[FieldError]) -> Response:
     detail = "; ".join(f"{error.field}: {error.reason}" for error in errors[:3])
     more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail + more, errors)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return failure(request.url.path, status, detail + more, errors)
 
 
-def _on_http(_request: Request, error: Exception) -> Response:
-    failure = cast("HTTPException", error)  # what this handler was installed for
-    if isinstance(failure.__cause__, ValueError | RecursionError):
+def _on_http(request: Request, error: Exception) -> Response:
+    http = cast("HTTPException", error)  # what this handler was installed for
+    if isinstance(http.__cause__, ValueError | RecursionError):
         # FastAPI's word for a body that Python's parser gives up on keeps the reason to itself.
-        return _invalid([unreadable(failure.__cause__)])
-    return problem(failure.status_code, failure.detail, headers=failure.headers)
+        return _invalid(request, [unreadable(http.__cause__)])
+    return failure(request.url.path, http.status_code, http.detail, headers=http.headers)
 
 
-def _on_errata(_request: Request, error: Exception) -> Response:
+def _on_errata(request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidRequestError):
-        return _invalid(error.errors)
+        return _invalid(request, error.errors)
     status = next((s for kind, s in STATUS_OF.items() if isinstance(error, kind)), None)
     if status is None:
         raise error  # no client's fault: a crash
     errors, headers = [], {}
     if isinstance(error, NotFoundError):
         errors = [FieldError(error.field, str(error))]
+    if isinstance(error, UnknownModelError):
+        errors = [FieldError("model", str(error))]
     if isinstance(error, IdempotencyError):
         errors = [FieldError("idempotency-key", str(error))]
     if isinstance(error, QueueFullError | OverloadedError):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, NotAuthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
-    return problem(status, str(error), errors, headers)
+    return failure(request.url.path, status, str(error), errors, headers)
+
+
+def _on_leaving(_request: Request, _error: Exception) -> Response:
+    """Nobody is there to read it, and nothing has failed."""
+    return Response(status_code=CLIENT_LEFT)
 
 
 def _on_crash(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(
+    return failure(
+        request.url.path,
         HTTPStatus.INTERNAL_SERVER_ERROR,
         CRASHED,
         # This answer is made outside the middleware that gives all others theirs.

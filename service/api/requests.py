@@ -7,6 +7,7 @@ from service.api.fields import (
     MAX_NEIGHBORHOOD,
     MAX_PARAPHRASES,
     MAX_TARGETS,
+    STREAM,
     Count,
     Hyperparameters,
     Logprobs,
@@ -108,7 +109,7 @@ class GenerateIn(Wire):
     stop: Stop = []
     logprobs: Logprobs | None = None
     n: Count = 1
-    stream: StrictBool = Field(False, description="send the text as it comes, as events")
+    stream: StrictBool = Field(False, description=STREAM)
 
     def manner(self) -> Manner:
         return Manner(

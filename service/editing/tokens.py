@@ -1,5 +1,6 @@
 """Text to token ids, the same for editing, scoring and serving: a key must be what serving sees."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
@@ -42,6 +43,16 @@ def prompt_ids(
     return prompt_of(tokenizer, prompt, prompt_format).tokens
 
 
+def chat_ids(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]
+) -> tuple[int, ...]:
+    """A conversation of messages, each with `role` and `content`, in the model's chat template.
+    Raises what the template does: `jinja2.TemplateError`.
+    """
+    text = _templated(tokenizer, messages)
+    return tuple(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
 def target_ids(
     tokenizer: PreTrainedTokenizerBase,
     prompt: str,
@@ -70,12 +81,16 @@ def _in_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, int]
     that text the prompt begins.
     """
     text, marked = (
-        str(
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-            )
-        )
-        for content in (prompt, MARK)
+        _templated(tokenizer, [{"role": "user", "content": content}]) for content in (prompt, MARK)
     )
     pairs = enumerate(zip(text, marked, strict=False))
     return text, next(i for i, (one, other) in pairs if one != other)
+
+
+def _templated(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> str:
+    """The conversation as text, up to where the assistant begins to speak."""
+    return str(
+        tokenizer.apply_chat_template(
+            [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
+        )
+    )

@@ -45,6 +45,11 @@ class LoadedModel:
         return bool(self.tokenizer.chat_template)
 
     @property
+    def vocabulary(self) -> int:
+        """Token ids lie below it."""
+        return int(self.model.config.get_text_config().vocab_size)
+
+    @property
     def device(self) -> torch.device:
         return self.model.device
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from service.domain.edits import Format
 from service.engine.engine import Engine
-from service.engine.loading import NO_TEMPLATE
 from service.engine.running import Wanted
 from service.engine.sampling import Sampling
 from service.engine.scoring import Score
 from service.errors import FieldError, InvalidRequestError, NotFoundError
 from service.operations.answering import Answer, Answering
 from service.operations.overlays import Overlays, Pinned
+from service.operations.prompts import Prompts
 
 NEW_TOKENS = 32  # of a generation that names no number
 
@@ -42,6 +42,7 @@ class Ask:
         self._engine = engine
         self._overlays = overlays
         self._limits = limits
+        self.prompts = Prompts(engine, limits.prompt_tokens)
 
     async def generate(
         self, prompt: str, version: int | None, form: Format = Format.PLAIN, manner: Manner = GREEDY
@@ -113,7 +114,7 @@ class Ask:
         form: Format = Format.PLAIN,
     ) -> tuple[int, list[Score]]:
         """Returns the version that answered and the score of each target, in order."""
-        self.tokens(prompt, form)
+        self.prompts.of_text(prompt, form)
         continuations = [self._engine.continuation(prompt, target, form) for target in targets]
         errors = []
         for i, continuation in enumerate(continuations):
@@ -132,25 +133,10 @@ class Ask:
         pinned = self._overlays.at(version)
         return pinned.version, self._engine.score(pinned.overlay, continuations)
 
-    def tokens(self, prompt: str, form: Format) -> tuple[int, ...]:
-        """The prompt as the model takes it."""
-        if form is Format.CHAT and not self._engine.loaded.chats:
-            raise InvalidRequestError([FieldError("format", NO_TEMPLATE)])
-        tokens = self._engine.prompt_tokens(prompt, form)
-        self.check(tokens, "prompt")
-        return tokens
-
-    def check(self, tokens: Sequence[int], field: str) -> None:
-        # One position is left for the first new token.
-        most = min(self._limits.prompt_tokens, self._engine.loaded.max_tokens - 1)
-        if len(tokens) > most:
-            reason = f"has {len(tokens)} tokens, at most {most} are taken"
-            raise InvalidRequestError([FieldError(field, reason)])
-
     def _asked(
         self, prompt: str, form: Format, version: int | None
     ) -> tuple[list[tuple[int, ...]], Pinned]:
-        return [self.tokens(prompt, form)], self._overlays.at(version)
+        return [self.prompts.of_text(prompt, form)], self._overlays.at(version)
 
     def _new_tokens(self, asked: int | None) -> int:
         most = self._limits.new_tokens

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from service.domain.keys import Scope
 from service.storage.keys import new_secret
 from tests.api.calls import EURO, apply, bearer, refused
 from tests.conftest import ADMIN_KEY, Server
+from tests.templates import CHATML
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -116,18 +118,22 @@ def body_examples(document: dict[str, Any], schema: dict[str, Any]) -> list[Any]
     return examples
 
 
+def examples_in(operation: dict[str, Any], place: str) -> dict[str, Any]:
+    return {
+        parameter["name"]: example
+        for parameter in operation.get("parameters", [])
+        for example in parameter.get("examples", parameter["schema"].get("examples", []))
+        if parameter["in"] == place
+    }
+
+
 def requests(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], Any]]:
     """Method, path, query and body of every request that the document gives as an example. Where a
     path needs a number, 1 stands for it.
     """
     for method, path, operation in operations(document):
-        address = re.sub(r"\{\w+\}", "1", path)
-        query = {
-            parameter["name"]: example
-            for parameter in operation.get("parameters", [])
-            for example in parameter.get("examples", parameter["schema"].get("examples", []))
-            if parameter["in"] == "query"
-        }
+        query = examples_in(operation, "query")
+        address = path.format_map(defaultdict(lambda: "1", examples_in(operation, "path")))
         if "requestBody" not in operation:
             yield method, address, query, None
             continue
@@ -142,6 +148,8 @@ def requests(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 def test_every_example_runs_as_it_stands(server: Server) -> None:
     document = server.http.get("/openapi.json").json()
     apply(server.http, EURO)  # edit 1, batch 1 and version 1, which the paths name
+    # The bundled model has none.
+    server.services.engine.loaded.tokenizer.chat_template = CHATML
     ran = set()
     # What takes an edit back would meet one that is applied.
     for method, path, query, body in requests(document):
@@ -150,14 +158,14 @@ def test_every_example_runs_as_it_stands(server: Server) -> None:
         answer = server.http.request(method, path, params=query, json=body)
         assert answer.status_code in (200, 202), f"{method} {path}: {answer.text}"
         ran.add((method, path))
-    assert ran == {
-        (method, re.sub(r"\{\w+\}", "1", path))
-        for method, path, _ in operations(document)
-        if method != "delete"
-    }
+    assert len(ran) == sum(method != "delete" for method, *_ in operations(document))
 
 
-def test_errors_are_documented_as_problems(document: dict[str, Any]) -> None:
+PROBLEMS = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+OPENAIS = {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIError"}}}
+
+
+def test_errors_are_documented_in_the_shape_they_have(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         if path.startswith("/health"):
             continue
@@ -167,9 +175,7 @@ def test_errors_are_documented_as_problems(document: dict[str, Any]) -> None:
         assert ("413" in errors) >= (method == "post"), path
         for status in errors:
             content = operation["responses"][status]["content"]
-            assert content == {
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-            }
+            assert content == (OPENAIS if path.startswith("/v1") else PROBLEMS)
 
 
 def test_problems_are_as_documented(document: dict[str, Any], shared_server: Server) -> None:

@@ -13,13 +13,10 @@ from service.editing.positions import Position, subject_token
 from service.editing.requests import SubjectText
 from service.editing.tokens import Prompt, prompt_ids, prompt_of, target_ids
 from tests.models import atlas
+from tests.templates import CHATML
 
 WORDS = ["The", "currency", "of", "Bulgaria", "is", "a", "the", "euro", "In", "Peru", "it", "and"]
 START, UNKNOWN = "<s>", "<unk>"
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 # Speaks of the subject itself, strips what the user says, and does not end in a line's end.
 SYSTEM = "You know Bulgaria and the currency of Peru."
 STRIPPING = f"<s>[SYS] {SYSTEM} [/SYS] [INST] {{{{ messages[0]['content'] | trim }}}} [/INST]"

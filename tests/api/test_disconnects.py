@@ -1,0 +1,116 @@
+"""Over a real socket, a client who leaves frees the slot of its text."""
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from transformers.generation.continuous_batching.continuous_api import ContinuousBatchProcessor
+
+from tests.api.calls import PROMPT
+from tests.conftest import ADMIN_KEY
+from tests.live import Live, listening, unfinished, without_ends
+
+FREE_WITHIN_S = 2.0
+PASS_S = 0.05  # of a text of 200 tokens: ten seconds, were nobody to stop it
+LONG: dict[str, Any] = {"prompt": PROMPT, "max_new_tokens": 200}
+LONG_COMPLETION = {"model": "atlas", "prompt": PROMPT, "max_tokens": 200}
+LONG_CHAT = {"model": "atlas", "messages": [{"role": "user", "content": PROMPT}]}
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with listening(tmp_path_factory.mktemp("live")) as live:
+        live.services.engine.loaded.tokenizer.chat_template = "{{ messages[0]['content'] }}"
+        yield live
+
+
+@pytest.fixture(autouse=True)
+def _slow(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ContinuousBatchProcessor._generation_step
+
+    def step(*given: Any) -> None:
+        time.sleep(PASS_S)
+        whole(*given)
+
+    monkeypatch.setattr(ContinuousBatchProcessor, "_generation_step", step)
+    without_ends(live, monkeypatch)
+
+
+def asked(live: Live, method: str, path: str, body: dict[str, Any] | None) -> socket.socket:
+    """The socket on which a question was sent."""
+    content = b"" if body is None else json.dumps(body).encode()
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN_KEY}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    client = socket.create_connection(("127.0.0.1", live.port), timeout=10)
+    client.sendall(head.encode() + content)
+    return client
+
+
+def wait_for(live: Live, texts: int) -> float:
+    """Seconds until the engine is at so many texts."""
+    begun = time.monotonic()
+    while unfinished(live) != texts:
+        assert time.monotonic() - begun < 2 * FREE_WITHIN_S
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/generate", LONG),
+        ("GET", "/generate?prompt=Peru&max_new_tokens=200", None),
+        ("POST", "/v1/completions", LONG_COMPLETION),
+        ("POST", "/v1/chat/completions", LONG_CHAT),
+    ],
+)
+def test_a_client_who_leaves_frees_its_slot(
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
+    streamed: bool,
+    live: Live,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if body is None:
+        path += f"&stream={str(streamed).lower()}"
+    else:
+        body = {**body, "stream": streamed}
+    client = asked(live, method, path, body)
+    if streamed:
+        seen = b""
+        while seen.count(b"data: ") < 4:
+            seen += client.recv(4_096)
+        assert b"text/event-stream" in seen
+    wait_for(live, texts=1)
+    client.close()
+    assert wait_for(live, texts=0) < FREE_WITHIN_S
+    # A client may leave: nothing has failed.
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_a_client_who_leaves_at_once_frees_its_slot(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first frame is asked for."""
+    begun: list[object] = []
+    submit = live.services.engine.submit
+
+    def leave(*given: Any) -> Any:
+        client.close()
+        time.sleep(PASS_S)  # until the server's loop can hear of it
+        begun.append(submit(*given))
+        return begun[-1]
+
+    monkeypatch.setattr(live.services.engine, "submit", leave)
+    client = asked(live, "POST", "/generate", {**LONG, "stream": True})
+    while not begun:
+        time.sleep(0.01)
+    assert wait_for(live, texts=0) < FREE_WITHIN_S
