@@ -11,7 +11,7 @@ from service.api.generated import CompareOut, GenerateOut, PieceOut, TextOf
 from service.api.problems import FAILED_MIDWAY, documented
 from service.api.requests import CompareIn, GenerateIn, ScoreIn
 from service.api.responses import ScoreOut, TargetScore
-from service.api.streams import VERSION_HEADER, EventStream, framed, unless_gone
+from service.api.streams import VERSION_HEADER, event_stream, framed, unless_gone
 from service.domain.edits import Format
 from service.domain.keys import Scope
 from service.operations.answering import Answering
@@ -64,7 +64,7 @@ async def generate_from_body(
     if body.stream:
         answering = await services.ask.stream(*asked)
         frames = _frames(answering, services.engine.token_text)
-        return EventStream(answering, framed(frames, FAILED_MIDWAY))
+        return event_stream(answering.version, framed(frames, FAILED_MIDWAY))
     answer = await unless_gone(request, services.ask.generate(*asked))
     response.headers[VERSION_HEADER] = str(answer.version)
     return GenerateOut.answered(answer, services.engine.token_text)

@@ -8,9 +8,6 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
-
-from service.operations.answering import Answering
 
 T = TypeVar("T")
 
@@ -18,28 +15,18 @@ VERSION_HEADER = "X-Errata-Version"
 logger = logging.getLogger(__name__)
 
 
-class EventStream(StreamingResponse):
+def event_stream(version: int, frames: AsyncIterator[str]) -> StreamingResponse:
     """Server-sent events, each with one of `frames` as its data."""
-
-    def __init__(self, answering: Answering, frames: AsyncIterator[str]) -> None:
-        super().__init__(
-            (f"data: {frame}\n\n" async for frame in frames),
-            media_type="text/event-stream",
-            # Proxies must pass each event on as it comes.
-            headers={
-                "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",
-                VERSION_HEADER: f"{answering.version}",
-            },
-        )
-        self._answering = answering
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            # A client may be gone before the first frame is asked for.
-            self._answering.cancel()
+    return StreamingResponse(
+        (f"data: {frame}\n\n" async for frame in frames),
+        media_type="text/event-stream",
+        # Proxies must pass each event on as it comes.
+        headers={
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+            VERSION_HEADER: f"{version}",
+        },
+    )
 
 
 async def framed(frames: AsyncIterator[str], failure: str) -> AsyncIterator[str]:

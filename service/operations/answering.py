@@ -43,17 +43,13 @@ class Answering:
                 unfinished -= isinstance(event, Generation)
                 yield number, event
         finally:
-            self.cancel()
+            self._engine.cancel(self._runs)
 
     async def whole(self) -> Answer:
         found = {
             number: event async for number, event in self.pieces() if isinstance(event, Generation)
         }
         return Answer(self.version, tuple(found[number] for number in range(self._count)))
-
-    def cancel(self) -> None:
-        """Nobody listens any more."""
-        self._engine.cancel(self._runs)
 
     def _listener(self, number: int) -> Listener:
         def hear(event: Piece | Generation | Exception) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -39,6 +40,18 @@ def refused(response: Response, status: int, *fields: str) -> dict[str, Any]:
     assert [error["field"] for error in problem.get("errors", [])] == list(fields)
     assert all(error["reason"] for error in problem.get("errors", []))
     return problem
+
+
+def openai_error(answer: Response | httpx.Response, status: int) -> dict[str, Any]:
+    """The facts of the error in OpenAI's shape that `answer` is."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Request-ID"]
+    assert set(answer.json()) == {"error"}
+    facts: dict[str, Any] = answer.json()["error"]
+    assert set(facts) == {"message", "type", "param", "code"}
+    assert facts["message"]
+    return facts
 
 
 def bearer(secret: str) -> dict[str, str]:

@@ -311,6 +311,7 @@ def test_lists_of_edits(edits: object, shared_server: Server) -> None:
         ("/generate?prompt=a&max_new_tokens=513", "max_new_tokens", "at most 512"),
         (f"/generate?prompt=a&max_new_tokens={2**63}", "max_new_tokens", "at most 512"),
         ("/generate?prompt=a&max_new_tokens=true", "max_new_tokens", WHOLE),
+        ("/generate?prompt=a&stream=maybe", "stream", "valid boolean"),
         ("/generate?prompt=a&version=-1", "version", BELOW),
         ("/generate?prompt=a&version=latest", "version", WHOLE),
         (f"/generate?prompt=a&version={2**63}", "version", ABOVE),

@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from tests.live import Live, listening, unfinished, without_ends
 
 FREE_WITHIN_S = 2.0
 PASS_S = 0.05  # of a text of 200 tokens: ten seconds, were nobody to stop it
+LEAVING_S = 0.2  # until the server's event loop has heard that a socket is closed
 LONG: dict[str, Any] = {"prompt": PROMPT, "max_new_tokens": 200}
 LONG_COMPLETION = {"model": "atlas", "prompt": PROMPT, "max_tokens": 200}
 LONG_CHAT = {"model": "atlas", "messages": [{"role": "user", "content": PROMPT}]}
@@ -96,21 +98,24 @@ def test_a_client_who_leaves_frees_its_slot(
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def test_a_client_who_leaves_at_once_frees_its_slot(
+def test_a_client_who_leaves_before_the_text_begins_frees_its_slot(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the first frame is asked for."""
-    begun: list[object] = []
-    submit = live.services.engine.submit
+    prompt_tokens, submit = live.services.engine.prompt_tokens, live.services.engine.submit
+    begun = threading.Event()
 
     def leave(*given: Any) -> Any:
         client.close()
-        time.sleep(PASS_S)  # until the server's loop can hear of it
-        begun.append(submit(*given))
-        return begun[-1]
+        time.sleep(LEAVING_S)
+        return prompt_tokens(*given)
 
-    monkeypatch.setattr(live.services.engine, "submit", leave)
+    def begin(*given: Any) -> Any:
+        runs = submit(*given)
+        begun.set()
+        return runs
+
+    monkeypatch.setattr(live.services.engine, "prompt_tokens", leave)
+    monkeypatch.setattr(live.services.engine, "submit", begin)
     client = asked(live, "POST", "/generate", {**LONG, "stream": True})
-    while not begun:
-        time.sleep(0.01)
+    assert begun.wait(10)
     assert wait_for(live, texts=0) < FREE_WITHIN_S

@@ -112,6 +112,14 @@ def test_a_stream_is_the_text_in_pieces(asked: dict[str, Any], edited: Server) -
     assert sum(ends) == whole["usage"]["completion_tokens"]
 
 
+def test_a_question_in_the_address_is_streamed_as_one_in_a_body_is(edited: Server) -> None:
+    query: dict[str, Any] = {"prompt": PROMPT, "version": 0, "stream": "true"}
+    answer = edited.http.get("/generate", params=query)
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    frames = [json.loads(frame.removeprefix("data: ")) for frame in answer.text.split("\n\n")[:-1]]
+    assert frames == stream(edited, version=0)
+
+
 def test_what_is_wrong_with_a_question_is_no_stream(edited: Server) -> None:
     refused(
         edited.http.post("/generate", json={"prompt": PROMPT, "version": 99, "stream": True}),

@@ -9,12 +9,13 @@ from httpx2 import Response
 
 from service.domain.keys import Scope
 from service.storage.keys import new_secret
-from tests.api.calls import EURO, PROMPT, bearer, new_key, refused
+from tests.api.calls import EURO, PROMPT, bearer, new_key, openai_error, refused
 from tests.conftest import ADMIN_KEY, Server
 
 Call = tuple[str, str, dict[str, Any] | None]  # method, path, body
 
 ASK = {"prompt": PROMPT, "max_new_tokens": 1}
+SAID = {"role": "user", "content": PROMPT}
 WHY = {"reason": "a wrong source"}
 # Calls that change nothing: the routes that would are asked for what is not there.
 GENERATE: list[Call] = [
@@ -22,6 +23,10 @@ GENERATE: list[Call] = [
     ("POST", "/generate", ASK),
     ("POST", "/score", {"prompt": PROMPT, "targets": ["x"]}),
     ("POST", "/compare", ASK),
+    ("POST", "/v1/completions", {"model": "atlas", "prompt": PROMPT, "max_tokens": 1}),
+    ("POST", "/v1/chat/completions", {"model": "none", "messages": [SAID]}),
+    ("GET", "/v1/models", None),
+    ("GET", "/v1/models/99", None),
     ("GET", "/version", None),
     ("GET", "/docs", None),
     ("GET", "/docs/favicon.png", None),
@@ -93,7 +98,10 @@ def test_without_a_key_nothing_opens(
 ) -> None:
     answer = send(shared_server, call, headers)
 
-    refused(answer, 401)
+    if call[1].startswith("/v1"):
+        assert openai_error(answer, 401)["code"] == "invalid_api_key"
+    else:
+        refused(answer, 401)
     scheme = "Basic" if "/docs" in call[1] or "openapi" in call[1] else "Bearer"
     assert answer.headers["WWW-Authenticate"].split()[0] == scheme
 

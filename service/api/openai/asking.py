@@ -9,12 +9,13 @@ from fastapi import Request, Response
 
 from service.api.dependencies import Services
 from service.api.generated import Usage
+from service.api.openai.chat import ChatIn
 from service.api.openai.errors import error_body
 from service.api.openai.models import pinned
-from service.api.openai.requests import ChatIn, CompletionIn
+from service.api.openai.requests import CompletionIn
 from service.api.openai.shapes import Shape
 from service.api.problems import CRASHED
-from service.api.streams import VERSION_HEADER, EventStream, framed, unless_gone
+from service.api.streams import VERSION_HEADER, event_stream, framed, unless_gone
 from service.engine.running import Generation
 from service.operations.answering import Answering
 from service.operations.overlays import Pinned
@@ -55,8 +56,9 @@ async def whole(
     return texts, asking.usage(texts)
 
 
-def stream(asking: Asking, shape: Shape) -> EventStream:
-    return EventStream(asking.answering, framed(_frames(asking, shape), FAILED_MIDWAY))
+def stream(asking: Asking, shape: Shape) -> Response:
+    frames = framed(_frames(asking, shape), FAILED_MIDWAY)
+    return event_stream(asking.answering.version, frames)
 
 
 def _resolved(

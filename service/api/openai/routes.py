@@ -6,9 +6,10 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from service.api.dependencies import Needs, ServicesDep
 from service.api.openai.asking import ask, stream, whole
+from service.api.openai.chat import ChatIn
 from service.api.openai.errors import documented
 from service.api.openai.models import listed, named
-from service.api.openai.requests import ChatIn, CompletionIn
+from service.api.openai.requests import CompletionIn
 from service.api.openai.responses import ChatOut, CompletionOut, ModelOut, ModelsOut
 from service.api.openai.shapes import Chat, Completions
 from service.domain.keys import Scope

@@ -13,7 +13,7 @@ from transformers.generation.continuous_batching.continuous_api import Continuou
 from service.domain.keys import Scope
 from service.engine.engine import Engine
 from service.errors import StoppingError
-from tests.api.calls import PROMPT, bearer
+from tests.api.calls import PROMPT, bearer, openai_error
 from tests.api.openai.conftest import client_of
 from tests.conftest import ADMIN_KEY
 from tests.live import Live
@@ -25,18 +25,6 @@ ASKED: dict[str, Any] = {"model": "atlas", "prompt": PROMPT, "temperature": 0}
 def http(live: Live) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=live.url, headers=bearer(ADMIN_KEY), trust_env=False) as http:
         yield http
-
-
-def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """OpenAI's facts about an error."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["X-Request-ID"]
-    assert set(answer.json()) == {"error"}
-    facts: dict[str, Any] = answer.json()["error"]
-    assert set(facts) == {"message", "type", "param", "code"}
-    assert facts["message"]
-    return facts
 
 
 @pytest.mark.parametrize("key", ["wrong", "errata_"])
@@ -54,7 +42,7 @@ def test_every_scope_may_ask(live: Live) -> None:
 
 def test_no_key(live: Live) -> None:
     answer = httpx.get(f"{live.url}/v1/models", trust_env=False)
-    assert refused(answer, 401)["code"] == "invalid_api_key"
+    assert openai_error(answer, 401)["code"] == "invalid_api_key"
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
@@ -70,7 +58,7 @@ def test_no_key(live: Live) -> None:
 def test_what_is_not_served(
     method: str, path: str, status: int, code: str | None, http: httpx.Client
 ) -> None:
-    facts = refused(http.request(method, path), status)
+    facts = openai_error(http.request(method, path), status)
     assert (facts["type"], facts["code"]) == ("invalid_request_error", code)
 
 
@@ -81,7 +69,7 @@ def test_a_path_that_only_looks_alike_answers_as_all_others(http: httpx.Client) 
 
 def test_a_body_that_is_too_large(http: httpx.Client) -> None:
     answer = http.post("/v1/completions", content=b" " * (1 << 20) + b"{}")
-    assert "at most 1048576 bytes" in refused(answer, 413)["message"]
+    assert "at most 1048576 bytes" in openai_error(answer, 413)["message"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"[" * 100_000, b'{"a": "\xff"}', b"7"])
@@ -89,7 +77,7 @@ def test_a_body_that_is_no_json_object(content: bytes, http: httpx.Client) -> No
     answer = http.post(
         "/v1/completions", content=content, headers={"Content-Type": "application/json"}
     )
-    assert refused(answer, 400)["param"] == "body"
+    assert openai_error(answer, 400)["param"] == "body"
 
 
 def test_too_many_texts_at_once(client: OpenAI) -> None:
