@@ -55,7 +55,7 @@ def test_streams_keep_their_version_while_others_are_published(
     for versions, text in found:
         (version,) = versions
         texts[version].add(text)
-    assert len(texts) > SWAPS / 2
+    assert len(texts) > SWAPS / 5
     for version, said in texts.items():
         replay = server.http.get("/generate", params=ASKED | {"version": str(version)}).json()
         assert said == {replay["text"]}
