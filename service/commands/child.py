@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 
@@ -37,6 +39,8 @@ def own_server(data_dir: Path, **settings: str) -> Iterator[Client]:
         "ERRATA_PORT": str(port),
         "ERRATA_ADMIN_KEY": key,
     }
+    # A command that is told to stop would leave its child behind.
+    before = signal.signal(signal.SIGTERM, _leave)
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "service", "serve"],
@@ -61,6 +65,12 @@ def own_server(data_dir: Path, **settings: str) -> Iterator[Client]:
         finally:
             process.terminate()
             process.wait()
+            signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    """On the way out the child is ended."""
+    sys.exit(128 + number)
 
 
 def peak_memory_mib() -> float:

@@ -1,10 +1,15 @@
 """`errata evaluate`, with a server of its own."""
 
 import json
+import signal
+import time
 from pathlib import Path
+from subprocess import DEVNULL
+
+import psutil
 
 from service.atlas import EDITS_FILE
-from tests.processes import errata
+from tests.processes import ERRATA, POLL_S, READY_WITHIN_S, child_environment, errata
 
 
 def test_an_evaluation_and_its_resumption(tmp_path: Path) -> None:
@@ -40,3 +45,16 @@ def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
     assert editor.exit_code == 1
     assert "ERRATA_EDITOR" in editor.stderr
     assert errata("evaluate", "--resume", "--dataset", str(EDITS_FILE)).exit_code == 2
+
+
+def test_an_evaluation_that_is_told_to_stop_leaves_no_server_behind(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    command = [str(ERRATA), "evaluate", "--limit", "1000", "--json", str(figures)]
+    process = psutil.Popen(command, env=child_environment(tmp_path), stderr=DEVNULL)
+    give_up = time.monotonic() + READY_WITHIN_S
+    while not (children := process.children()):
+        assert time.monotonic() < give_up
+        time.sleep(POLL_S)
+    process.terminate()
+    assert process.wait(READY_WITHIN_S) == 128 + signal.SIGTERM
+    assert not any(child.is_running() for child in children)
