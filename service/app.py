@@ -16,7 +16,7 @@ from service.domain.keys import Scope
 from service.editing.overlays import BASE_CHECKSUM
 from service.editing.preset_files import Preset, read_preset
 from service.engine.engine import Engine
-from service.engine.loading import load_model
+from service.engine.loading import LoadedModel, load_model
 from service.errors import InvalidRequestError, StartupError
 from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
@@ -69,9 +69,22 @@ def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
     return secret
 
 
+def load(settings: Settings) -> LoadedModel:
+    """The model. Raises `StartupError` with the reason if it can't be loaded."""
+    return load_model(
+        settings.model,
+        settings.revision,
+        settings.device,
+        settings.dtype,
+        device_map=settings.device_map,
+        attn_implementation=settings.attn_implementation,
+        quantization=settings.quantization,
+    )
+
+
 def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
     """Loads the model and the log. Raises `StartupError` with the reason if either can't be."""
-    loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
+    loaded = load(settings)
     engine = Engine(
         loaded,
         longest_text=settings.max_prompt_tokens + settings.max_new_tokens,

@@ -18,6 +18,16 @@ NOT_OURS = {"ERRATA_URL", "ERRATA_API_KEY", "ERRATA_REFERENCE"}
 
 EditorName = Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"]
 
+# Those of transformers.
+AttentionName = Literal[
+    "sdpa",
+    "eager",
+    "flash_attention_2",
+    "flash_attention_3",
+    "flash_attention_4",
+    "flex_attention",
+]
+
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
@@ -31,6 +41,22 @@ class Settings(BaseSettings):
         "auto",
         description="`float32`, `bfloat16`, `float16`; `auto`: float32 on a CPU, the weights' own "
         "elsewhere",
+    )
+    device_map: Literal["auto", "balanced", "sequential"] | None = Field(
+        None,
+        description="spreads the model over all GPUs: `auto`, `balanced`, `sequential`; needs the "
+        "extra `distributed`",
+    )
+    attn_implementation: AttentionName | None = Field(
+        None,
+        description="`sdpa`, `eager`, `flash_attention_2`, `flash_attention_3`, "
+        "`flash_attention_4`, `flex_attention`; default: transformers' choice. Only `sdpa` "
+        "generates with a paged cache",
+    )
+    quantization: Literal["8bit", "4bit"] | None = Field(
+        None,
+        description="weights in `8bit` or `4bit`, for the editor `grace` alone; needs the extra "
+        "`quantized`",
     )
     database_url: str | None = Field(
         None, description="as SQLAlchemy writes it; default: SQLite in the data directory"
@@ -121,6 +147,24 @@ class Settings(BaseSettings):
         key, file = self.admin_key, self.admin_key_file
         if key and file and key.get_secret_value() != _read_key(file):
             raise ValueError("ERRATA_ADMIN_KEY and ERRATA_ADMIN_KEY_FILE give different keys")
+        return self
+
+    @model_validator(mode="after")
+    def _names_one_placement(self) -> "Settings":
+        if self.device_map and self.device != "auto":
+            raise ValueError(
+                f"ERRATA_DEVICE_MAP spreads the model over all GPUs, and ERRATA_DEVICE is "
+                f"'{self.device}': unset one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_edit(self) -> "Settings":
+        if self.quantization and self.editor != "grace":
+            raise ValueError(
+                f"ERRATA_EDITOR '{self.editor}' changes weights, which ERRATA_QUANTIZATION leaves "
+                f"in {self.quantization}: only 'grace' edits a quantised model"
+            )
         return self
 
     @property

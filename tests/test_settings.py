@@ -14,6 +14,9 @@ DEFAULTS = {
     "revision": None,
     "device": "auto",
     "dtype": "auto",
+    "device_map": None,
+    "attn_implementation": None,
+    "quantization": None,
     "database_url": None,
     "data_dir": Path("data"),
     "host": "127.0.0.1",
@@ -104,6 +107,14 @@ def test_variables_of_the_client_are_no_settings(monkeypatch: pytest.MonkeyPatch
             "Input should be 'grace', 'coachhook', 'memit', 'emmet', 'rome' or 'r-rome'",
         ),
         ("DTYPE", "int8", "Input should be 'auto', 'float32', 'bfloat16' or 'float16'"),
+        ("DEVICE_MAP", "cuda:0", "Input should be 'auto', 'balanced' or 'sequential'"),
+        (
+            "ATTN_IMPLEMENTATION",
+            "magic",
+            "Input should be 'sdpa', 'eager', 'flash_attention_2', 'flash_attention_3', "
+            "'flash_attention_4' or 'flex_attention'",
+        ),
+        ("QUANTIZATION", "2bit", "Input should be '8bit' or '4bit'"),
         ("ADMIN_KEY", "two words", "a key is one word of printable ASCII characters"),
         ("ADMIN_KEY", "schlüssel", "a key is one word of printable ASCII characters"),
         (
@@ -168,6 +179,26 @@ def test_the_key_and_its_file_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert load_settings().admin_key_file == file
     monkeypatch.setenv("ERRATA_ADMIN_KEY", "another-key")
     assert refusal() == "ERRATA_ADMIN_KEY and ERRATA_ADMIN_KEY_FILE give different keys"
+
+
+def test_a_device_and_a_device_map_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRATA_DEVICE_MAP", "balanced")
+    assert load_settings().device_map == "balanced"
+    monkeypatch.setenv("ERRATA_DEVICE", "cuda:1")
+    assert refusal() == (
+        "ERRATA_DEVICE_MAP spreads the model over all GPUs, and ERRATA_DEVICE is 'cuda:1': unset "
+        "one of them"
+    )
+
+
+def test_a_quantised_model_is_edited_by_grace_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRATA_QUANTIZATION", "8bit")
+    assert load_settings().quantization == "8bit"
+    monkeypatch.setenv("ERRATA_EDITOR", "memit")
+    assert refusal() == (
+        "ERRATA_EDITOR 'memit' changes weights, which ERRATA_QUANTIZATION leaves in 8bit: only "
+        "'grace' edits a quantised model"
+    )
 
 
 @pytest.mark.parametrize("folder", ["a?b", "a%20b", "a#b", "ä b"])

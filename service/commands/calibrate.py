@@ -55,15 +55,14 @@ def calibrate(
         except DatasetError as error:
             fail(str(error), Exit.REFUSED)
         # torch and transformers take seconds to import.
-        from service.app import build_editors
+        from service.app import build_editors, load
         from service.editing.hyperparameters import default_grid
         from service.editing.preset_files import Preset, base_name, read_preset, write_preset
         from service.engine.engine import Engine
-        from service.engine.loading import load_model
         from service.evaluation.asking import known
         from service.evaluation.calibration import grid, run, trial, trial_from
 
-        loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
+        loaded = load(settings)
         engine = Engine(loaded)
         editors, _ = build_editors(settings, engine)
         points = grid({**default_grid(loaded.model, editor), **options})

@@ -26,14 +26,14 @@ def stats(
     with or_fail():
         settings = load_settings()
         # torch and transformers take seconds to import.
-        from service.app import build_editors
+        from service.app import build_editors, load
         from service.editing.hyperparameters import known_layers
         from service.engine.engine import Engine
-        from service.engine.loading import load_model
 
-        loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
+        loaded = load(settings)
         editors, statistics = build_editors(settings, Engine(loaded))
-        numbers = editors.layers(editor) if layers is None else _numbers(layers)
+        own = editors.layers(editor)
+        numbers = own if layers is None else _numbers(layers)
         known_layers(loaded.model, numbers)
         statistics.check(numbers)
         with progress_bar("reading") as advance:

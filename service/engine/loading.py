@@ -1,43 +1,49 @@
 """Loads a model: the bundled one, a local folder or a hub id, from safetensors and JSON only."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils import logging as transformers_logging
 
-from service.atlas import MODEL_DIR
-from service.editing.architectures import check_architecture
+from service.engine.checkpoint import (
+    configuration_of,
+    fingerprint_of,
+    first_line,
+    folder_of,
+    weights_in,
+)
+from service.engine.fitting import check_attention, check_fit, embeddings_of
+from service.engine.placement import (
+    check_placed,
+    check_room,
+    device_named,
+    need,
+    within,
+)
+from service.engine.quantization import BITS, Quantization, check_stored, quantized_by
+from service.engine.vocabulary import fit, tokenizer_in
 from service.errors import StartupError
 
-BUNDLED = "atlas"
-# What is taken from a hub: no pickles, no code.
-HUB_FILES = ["*.safetensors", "*.json", "tokenizer.model", "*.txt", "*.jinja"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CHUNK = 1 << 20
 NO_TEMPLATE = "the model has no chat template"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
     name: str
-    fingerprint: str  # sha256 of configuration, weight and tokenizer files, and dtype
+    fingerprint: str  # sha256 of configuration, weight and tokenizer files, dtype and quantisation
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int  # positions the model has
+    quantization: Quantization | None = None
 
     @property
     def chats(self) -> bool:
@@ -51,72 +57,62 @@ class LoadedModel:
 
     @property
     def device(self) -> torch.device:
+        """Where its inputs go."""
         return self.model.device
 
 
-def load_model(name: str, revision: str | None, device: str, dtype: str) -> LoadedModel:
+def load_model(
+    name: str,
+    revision: str | None,
+    device: str,
+    dtype: str,
+    *,
+    device_map: str | None = None,
+    attn_implementation: str | None = None,
+    quantization: Quantization | None = None,
+) -> LoadedModel:
     """Loads `name`; `device` and `dtype` may be `auto`: the GPU if there is one, and the weights'
-    own dtype there, float32 on a CPU. Raises `StartupError` with the reason if it can't.
+    own dtype there, float32 on a CPU. `device_map` spreads it over several. Raises `StartupError`
+    with the reason if it can't.
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    folder = _folder(name, revision)
-    chosen_device = _device(device)
+    folder = folder_of(name, revision)
+    chosen_device = device_named(device)
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        check_architecture(config.model_type)  # before gigabytes are read
+        config = configuration_of(folder)
+        check_stored(config)
         chosen_dtype = _dtype(dtype, chosen_device, getattr(config, "dtype", None))
-        model = AutoModelForCausalLM.from_pretrained(
+        if attn_implementation is not None:
+            check_attention(config, attn_implementation, chosen_dtype)
+        numbers = weights_in(folder)
+        tokenizer = tokenizer_in(folder)
+        model = _model(
             folder,
-            dtype=chosen_dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
+            numbers,
+            chosen_dtype,
+            chosen_device,
+            device_map=device_map,
+            attn_implementation=attn_implementation,
+            quantization=quantization,
         )
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
-        if not len(tokenizer):
-            raise ValueError("there is no tokenizer")
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise StartupError(f"the model '{name}' can't be loaded from {folder}: {reason}") from error
-    nn.Module.to(model, chosen_device).eval().requires_grad_(False)
+        fit(tokenizer, embeddings_of(model))
+    except StartupError:
+        raise
+    except Exception as error:  # transformers raises whatever its parts do
+        raise StartupError(
+            f"the model '{name}' can't be loaded from {folder}: {first_line(error)}"
+        ) from error
     positions = getattr(config, "max_position_embeddings", None)
+    form = str(chosen_dtype) if quantization is None else f"{chosen_dtype} {quantization}"
     return LoadedModel(
         name=name,
-        fingerprint=_fingerprint(folder, chosen_dtype),
+        fingerprint=fingerprint_of(folder, form),
         model=model,
         tokenizer=tokenizer,
         max_tokens=positions or tokenizer.model_max_length,
+        quantization=quantization,
     )
-
-
-def _folder(name: str, revision: str | None) -> Path:
-    if name == BUNDLED:
-        return MODEL_DIR
-    if Path(name).is_dir():
-        return Path(name)
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
-    except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
-        raise StartupError(
-            f"ERRATA_MODEL '{name}' is neither '{BUNDLED}' nor a local folder, and could not be "
-            f"fetched from the hub: {str(error).strip().splitlines()[0]}"
-        ) from error
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    try:
-        # Something must really be there: `meta` holds no numbers.
-        probe = torch.zeros(1, device=device)
-        probe.item()
-        return probe.device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StartupError(f"ERRATA_DEVICE '{device}' can't be used: {reason}") from error
 
 
 def _dtype(dtype: str, device: torch.device, own: torch.dtype | None) -> torch.dtype:
@@ -125,15 +121,44 @@ def _dtype(dtype: str, device: torch.device, own: torch.dtype | None) -> torch.d
     return torch.float32 if device.type == "cpu" or own is None else own
 
 
-def _fingerprint(folder: Path, dtype: torch.dtype) -> str:
-    hasher = hashlib.sha256(str(dtype).encode())
-    config = json.loads((folder / "config.json").read_text())
-    hasher.update(json.dumps(config, sort_keys=True).encode())
-    # The tokenizer decides what a prompt is, and so which keys it has.
-    files = [*folder.glob("*.safetensors"), *folder.glob("tokenizer*")]
-    for path in sorted(files):
-        hasher.update(path.name.encode())
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                hasher.update(chunk)
-    return hasher.hexdigest()
+def _model(
+    folder: Path,
+    numbers: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    device_map: str | None,
+    attn_implementation: str | None,
+    quantization: Quantization | None,
+) -> PreTrainedModel:
+    """`numbers`: how many the weights are."""
+    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": attn_implementation}
+    bits = 8 * dtype.itemsize
+    if quantization is not None:
+        bits = BITS[quantization]
+        options["quantization_config"] = quantized_by(quantization, dtype)
+        options["device_map"] = {"": device}  # it is quantised there, and can't be moved
+    if device_map is not None:
+        need("accelerate", f"ERRATA_DEVICE_MAP '{device_map}'", "distributed")
+        options["device_map"] = device_map
+    size = numbers * bits // 8
+    if device_map is None:
+        check_room(size, device)
+    with within(size, device if device_map is None else "the GPUs"):
+        load: Any = AutoModelForCausalLM.from_pretrained
+        model, found = load(
+            folder,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # they are in what is found, and refused
+            output_loading_info=True,
+            **options,
+        )
+        check_fit(model, found)
+        if device_map is not None:
+            check_placed(model, device_map)
+        elif quantization is None:
+            nn.Module.to(model, device)
+    made: PreTrainedModel = model.eval().requires_grad_(False)
+    return made

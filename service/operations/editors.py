@@ -22,7 +22,7 @@ from service.editing.preset_files import Preset, bundled_preset
 from service.editing.splitting import Splitting
 from service.editing.tokens import prompt_of
 from service.engine.engine import Engine
-from service.errors import FieldError
+from service.errors import FieldError, InvalidRequestError
 from service.operations.statistics import Statistics
 
 CACHED = 8  # editors; each may hold a matrix [d_in, d_in] for each of its layers
@@ -101,6 +101,13 @@ class Editors:
         return hyperparameters_of(self._engine.loaded.model, batch.editor, chosen)
 
     def _hyperparameters(self, name: str, overrides: Mapping[str, Any]) -> Hyperparameters:
+        quantization = self._engine.loaded.quantization
+        if quantization is not None and name != Grace.name:
+            reason = (
+                f"'{name}' changes weights, and this model's are in {quantization}: only "
+                f"'{Grace.name}' edits a quantised model"
+            )
+            raise InvalidRequestError([FieldError("editor", reason)])
         presets = [preset.of(name) for preset in self._presets]
         return hyperparameters_of(self._engine.loaded.model, name, *presets, overrides)
 

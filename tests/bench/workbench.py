@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.progress import Progress
 from transformers import PreTrainedModel
 
-from service.app import build_editors
+from service.app import build_editors, load
 from service.atlas import EDITS_FILE
 from service.atlas.edits import read_edits
 from service.domain.edits import Correction
@@ -17,7 +17,7 @@ from service.editing.editor import AnyEditor
 from service.editing.methods import METHODS
 from service.editing.requests import EditRequest
 from service.engine.engine import Engine
-from service.engine.loading import LoadedModel, load_model
+from service.engine.loading import LoadedModel
 from service.operations.editors import Editors
 from service.operations.statistics import Statistics
 from service.settings import Settings
@@ -48,7 +48,7 @@ def workbench(progress: Progress) -> Iterator[Workbench]:
     """Statistics and context templates are made here, of the model's own text."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(model="atlas", data_dir=Path(folder), dtype="float32")
-        loaded = load_model(settings.model, settings.revision, settings.device, settings.dtype)
+        loaded = load(settings)
         editors, statistics = build_editors(settings, Engine(loaded))
         task = progress.add_task("statistics", total=None)
 
