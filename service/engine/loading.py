@@ -28,7 +28,13 @@ from service.engine.placement import (
     need,
     within,
 )
-from service.engine.quantization import BITS, Quantization, check_stored, quantized_by
+from service.engine.quantization import (
+    BITS,
+    Quantization,
+    check_stored,
+    quantized_by,
+    settle,
+)
 from service.engine.vocabulary import fit, tokenizer_in
 from service.errors import StartupError
 
@@ -161,4 +167,6 @@ def _model(
         elif quantization is None:
             nn.Module.to(model, device)
     made: PreTrainedModel = model.eval().requires_grad_(False)
+    if quantization is not None:
+        settle(made)
     return made

@@ -6,7 +6,7 @@ import logging
 from typing import Any, Literal
 
 import torch
-from transformers import BitsAndBytesConfig, PretrainedConfig
+from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
 from service.engine.placement import need
 
@@ -28,6 +28,18 @@ def quantized_by(kind: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig:
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
     )
+
+
+@torch.no_grad()
+def settle(model: PreTrainedModel) -> None:
+    """Keeps what bitsandbytes does at first passes from those that serve and edit."""
+    for module in model.modules():
+        # On CPUs with bfloat16 in AVX-512 it would pack 4-bit weights anew, for a kernel that lets
+        # no gradient through.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    # It moves 8-bit weights to another place, which two threads must not do at once.
+    model(torch.zeros(1, 1, dtype=torch.long, device=model.device))
 
 
 def check_stored(config: PretrainedConfig) -> None:
