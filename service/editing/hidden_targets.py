@@ -148,4 +148,4 @@ class _ShiftTrial:
         own = run.watched[1][:, 0]
         norm = self._mlp.norm
         shift: Tensor = norm(own + values.to(own.dtype)) - norm(own)
-        return shift[:, None]
+        return shift[:, None].to(own.device)

@@ -57,4 +57,4 @@ def gated(
         else:
             scores = (norms - layer.mean) / layer.deviation
         change = change * (scores >= layer.alpha)[..., None]
-    return outputs + change.to(outputs.dtype).view_as(outputs)
+    return outputs + change.to(outputs).view_as(outputs)

@@ -262,7 +262,7 @@ class LocateEditor:
                 raise EditingError(fact.edit_id, NOT_FINITE.format("keys"))
         current = there.outputs
         if self._method.averaged_throughout:
-            current = projection(averaged.to(self._model.dtype)).float()
+            current = projection(averaged.to(self._model.dtype)).to(averaged)
             if layer.updates:
                 current = current + averaged @ layer.delta.T
         residuals = (wanted - current) / layers_left

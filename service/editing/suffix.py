@@ -131,7 +131,7 @@ class SuffixRun:
         self.present = present[:, edge:]  # [b, s]: padding is False
         with torch.no_grad(), before(dict.fromkeys(self._layers, self._remember)):
             _call(model, ids[:, edge:], present, positions[:, edge:], cache)
-        self._entering = seen[0][:, edge:]
+        self._entering = seen[0][:, edge:].to(device)
 
         # 3. The rows that predict the targets' tokens.
         first = torch.tensor([text.query for text in texts], device=device)
@@ -158,12 +158,12 @@ class SuffixRun:
             hidden = torch.cat([shifted, hidden[:, width:]], dim=1)
         for module, (args, kwargs) in zip(self._layers, self._calls, strict=True):
             hidden = hidden_of(module(hidden, *args[1:], **kwargs))
-        return hidden
+        return hidden.to(self.present.device)
 
     def logits(self, shift: Tensor | None = None) -> Tensor:
         """[r, vocabulary] float32: one row per target token, text after text."""
         rows = self._head(self._norm(self.hidden(shift)[self._predicting]))
-        return capped(self._model, rows).float()
+        return capped(self._model, rows).float().to(self.present.device)
 
     def losses(self, logits: Tensor) -> Tensor:
         """[b]: each text's mean negative log-likelihood per target token, in nats."""

@@ -59,8 +59,10 @@ def _added(
 
 
 def per_text(flat: Tensor, present: Tensor) -> Tensor:
-    """[b, t, d], of a module that some architectures (OPT) call with the texts run together."""
-    return flat.reshape(*present.shape, flat.shape[-1])
+    """[b, t, d], of a module that some architectures (OPT) call with the texts run together; where
+    `present` is: the layers of one model may lie on several devices.
+    """
+    return flat.reshape(*present.shape, flat.shape[-1]).to(present.device)
 
 
 def hidden_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:

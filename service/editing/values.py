@@ -139,7 +139,7 @@ class ValueRun:
         def place(_args: object, output: Tensor) -> Tensor:
             own = per_text(output, self._run.present)
             placed = values[self._placed].to(own.dtype)
-            return torch.where(self._replaced, placed, own).view_as(output)
+            return torch.where(self._replaced, placed, own).view_as(output).to(output.device)
 
         if self._module is not None:
             with after({self._module: place}):

@@ -49,7 +49,8 @@ def _answering(
 
     def replace(args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         inputs, outputs = per_text(args[0], queries), per_text(output, queries)
-        return answer(codebook, site.replacement, inputs, outputs, queries).view_as(output)
+        answered = answer(codebook, site.replacement, inputs, outputs, queries)
+        return answered.view_as(output).to(output.device)
 
     return after({module_at(model, site): replace})
 

@@ -74,11 +74,13 @@ class Grid:
         """What a module must do after a pass, to change these rows."""
 
         def function(args: tuple[Any, ...], output: Tensor) -> Tensor:
-            inputs = args[0].reshape(-1, args[0].shape[-1])
-            outputs = output.reshape(-1, output.shape[-1])
+            home = self.rows.device
+            inputs = args[0].reshape(-1, args[0].shape[-1]).to(home)
+            outputs = output.reshape(-1, output.shape[-1]).to(home)
             changed = change(inputs[self.rows], outputs[self.rows])
             rows = self.rows[self.present]
-            return outputs.index_put((rows,), changed[self.present]).view_as(output)
+            done = outputs.index_put((rows,), changed[self.present])
+            return done.view_as(output).to(output.device)
 
         return function
 

@@ -47,7 +47,7 @@ class PaddedBatch:
             left = [i for i, run in enumerate(cohort.runs) if run not in gone]
             if left and len(left) < len(cohort.runs):
                 cohort.runs = [cohort.runs[i] for i in left]
-                at = torch.tensor(left, device=self._model.device)
+                at = torch.tensor(left)  # on the CPU: layers may lie on several devices
                 cohort.present = cohort.present[at]
                 cohort.cache.batch_select_indices(at)
             elif not left:

@@ -49,10 +49,12 @@ PAGE = 32  # tokens; a text holds half a page in vain, on average
 
 
 def is_paged(model: PreTrainedModel) -> bool:
-    """Whether the model's attention takes a paged cache. Eager attention would, in a variant of the
-    library's that leaves out the caps that Gemma 2 puts on its scores.
+    """Whether the model's attention takes a paged cache, which lies on one device. Eager attention
+    would, in a variant of the library's that leaves out the caps that Gemma 2 puts on its scores.
     """
-    return model._supports_attention_backend and model.config._attn_implementation == "sdpa"
+    devices = {weight.device for weight in model.parameters()}
+    sdpa = model.config._attn_implementation == "sdpa"
+    return model._supports_attention_backend and sdpa and len(devices) == 1
 
 
 class PagedBatch:
