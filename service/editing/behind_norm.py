@@ -10,7 +10,8 @@ def before_norm(norm: nn.Module, outputs: Tensor, residuals: Tensor) -> Tensor:
     """
     with torch.no_grad():
         dtype = next(norm.parameters()).dtype
-        gain = norm(torch.ones_like(outputs[:1], dtype=dtype)).to(outputs)  # of a vector of length 1
+        one = torch.ones_like(outputs[:1], dtype=dtype)
+        gain = norm(one).to(outputs)  # of a vector of length 1
         wanted = (norm(outputs.to(dtype)).to(outputs) + residuals) / gain
     wanted = torch.where(gain == 0, outputs, wanted)
     return wanted * (_length(outputs) / _length(wanted)) - outputs

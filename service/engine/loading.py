@@ -150,6 +150,8 @@ def _model(
     size = numbers * bits // 8
     if device_map is None:
         check_room(size, device)
+        if quantization is None:
+            check_room(size, torch.device("cpu"))  # which they go through
     with within(size, device if device_map is None else "the GPUs"):
         load: Any = AutoModelForCausalLM.from_pretrained
         model, found = load(

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 
 import psutil
 import torch
-from torch import nn
 from transformers import PreTrainedModel
 
 from service.engine.checkpoint import first_line
@@ -70,11 +69,6 @@ def check_placed(model: PreTrainedModel, device_map: str) -> None:
             "other memory or on disk, where they can't be edited. Use more or larger GPUs, a "
             "smaller ERRATA_DTYPE or ERRATA_QUANTIZATION"
         )
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """Of a module's weights, which lie together."""
-    return next(module.parameters()).device
 
 
 def _too_large(size: int, device: torch.device | str, free: str) -> StartupError:

@@ -37,7 +37,7 @@ def settle(model: PreTrainedModel) -> None:
         # On CPUs with bfloat16 in AVX-512 it would pack 4-bit weights anew, for a kernel that lets
         # no gradient through.
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010  # typed as a weight
     # It moves 8-bit weights to another place, which two threads must not do at once.
     model(torch.zeros(1, 1, dtype=torch.long, device=model.device))
 

@@ -21,7 +21,9 @@ from service.atlas import MODEL_DIR
 from service.editing.architectures import ARCHITECTURES
 from service.engine.engine import Engine
 from service.engine.loading import load_model
+from service.engine.paged import is_paged
 from service.errors import StartupError
+from tests.engine.asking import ask
 from tests.models import atlas, atlas_engine
 
 
@@ -172,10 +174,9 @@ def test_a_broken_index(content: str, sharded: Path) -> None:
 
 
 def test_weights_that_are_missing_are_not_drawn_at_random(folder: Path) -> None:
-    for number in range(4):
-        weigh(folder, lambda weights, n=number: weights.pop(f"transformer.h.{n}.mlp.c_proj.weight"))
-    names = [f"transformer.h.{number}.mlp.c_proj.weight" for number in range(3)]
-    assert refusal(folder) == f"its weights lack {', '.join(names)} and 1 more"
+    names = [f"transformer.h.{number}.mlp.c_proj.weight" for number in range(4)]
+    weigh(folder, lambda weights: [weights.pop(name) for name in names])
+    assert refusal(folder) == f"its weights lack {', '.join(names[:3])} and 1 more"
 
 
 def test_a_head_that_shares_the_embeddings_is_not_missing(folder: Path) -> None:
@@ -314,3 +315,33 @@ def test_float16_on_a_cpu(folder: Path) -> None:
     engine = Engine(loaded)
     (score,) = engine.score(None, [engine.continuation("The currency of Bulgaria is the", "lev")])
     assert score.greedy
+
+
+def test_attention_that_has_no_paged_cache_generates_all_the_same(folder: Path) -> None:
+    loaded = load_model(str(folder), None, "cpu", "float32", attn_implementation="eager")
+    assert not is_paged(loaded.model)
+    engine = Engine(loaded)
+    assert ask(engine, None, "The currency of Bulgaria is the", 3).text == " lev."
+    engine.stop()
+
+
+@pytest.mark.parametrize("device_map", ["auto", "balanced", "sequential"])
+def test_a_device_map_on_one_device(device_map: str, folder: Path) -> None:
+    pytest.importorskip("accelerate")
+    loaded = load_model(str(folder), None, "auto", "float32", device_map=device_map)
+    assert loaded.fingerprint == atlas().fingerprint
+    ids = torch.tensor([atlas_engine().prompt_tokens("The currency of Japan is the")])
+    assert torch.equal(loaded.model(ids).logits, atlas().model(ids).logits)
+
+
+@pytest.mark.parametrize("device_map", ["auto", "sequential"])
+def test_weights_that_a_device_map_leaves_on_disk(
+    device_map: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("accelerate")
+    monkeypatch.setattr(
+        "transformers.integrations.accelerate.accelerate_max_memory", lambda _: {"cpu": 12 << 20}
+    )
+    assert refusal(folder, device_map=device_map).startswith(
+        f"ERRATA_DEVICE_MAP '{device_map}' finds no room for all weights: "
+    )
