@@ -1,7 +1,8 @@
 """A second device for tests on a machine that has none: `FAR`.
 
 Its tensors are wrappers of tensors on the CPU. Whatever mixes them with others is refused, as it is
-for two GPUs: all that a model spread over several devices needs can be seen on one CPU.
+for two GPUs: all that a model spread over several devices needs can be seen on one CPU. To be
+imported by a process of its own: from then on the device is there for whoever looks for one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,21 +19,7 @@ from transformers import PreTrainedModel
 
 from service.editing.architectures import architecture_of, layers_of
 
-
-class _Hooks(torch._C._acc.PrivateUse1Hooks):  # type: ignore[misc]
-    """To all others, there is no such device: `auto` must not choose it."""
-
-    def is_available(self) -> bool:
-        return False
-
-    def is_built(self) -> bool:
-        return True
-
-    def has_primary_context(self, _number: int) -> bool:
-        return True
-
-
-_setup_privateuseone_for_python_backend("far", hook=_Hooks())
+_setup_privateuseone_for_python_backend("far")
 FAR = torch.device("far:0")
 CPU = torch.device("cpu")
 aten = torch.ops.aten
