@@ -133,7 +133,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
             ),
         ),
         history=History(engine, editors, store, artifacts, overlays, wakeups),
-        insights=Insights(queue, store, wakeups),
+        insights=Insights(queue, store, wakeups, engine.hits),
         keys=KeyRing(database),
         worker=worker,
     )

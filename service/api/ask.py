@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.dependencies import Needs, ServicesDep, VersionQuery
-from service.api.fields import FORMAT, NEW_TOKENS_DEFAULT, STREAM, Text
-from service.api.generated import CompareOut, GenerateOut, PieceOut, TextOf
+from service.api.explained import TextOf
+from service.api.fields import EXPLAIN, FORMAT, NEW_TOKENS_DEFAULT, STREAM, Text
+from service.api.generated import CompareOut, GenerateOut, PieceOut
 from service.api.problems import FAILED_MIDWAY, documented
 from service.api.requests import CompareIn, GenerateIn, ScoreIn
 from service.api.responses import ScoreOut, TargetScore
@@ -36,6 +37,7 @@ async def generate(
     version: VersionQuery = None,
     prompt_format: Annotated[Format, Query(alias="format", description=FORMAT)] = Format.PLAIN,
     stream: Annotated[bool, Query(description=STREAM)] = False,
+    explain: Annotated[bool, Query(description=EXPLAIN)] = False,
 ) -> GenerateOut | Response:
     """Continues a prompt by its likeliest tokens."""
     body = GenerateIn(
@@ -44,6 +46,7 @@ async def generate(
         version=version,
         format=prompt_format,
         stream=stream,
+        explain=explain,
     )
     return await generate_from_body(body, services, request, response)
 
@@ -76,13 +79,14 @@ async def _frames(answering: Answering, text_of: TextOf) -> AsyncIterator[str]:
         yield piece.model_dump_json(exclude_none=True)
 
 
-@router.post("/score", responses=documented(413))
+@router.post("/score", response_model_exclude_none=True, responses=documented(413))
 def score(body: ScoreIn, services: ServicesDep, response: Response) -> ScoreOut:
     """How likely each of the targets is after the prompt."""
-    version, scores = services.ask.score(body.prompt, body.targets, body.version, body.format)
+    asked = (body.prompt, body.targets, body.version, body.format)
+    version, scores = services.ask.score(*asked, explain=body.explain)
     response.headers[VERSION_HEADER] = str(version)
-    pairs = zip(body.targets, scores, strict=True)
-    return ScoreOut(version=version, scores=[TargetScore.of(*pair) for pair in pairs])
+    text_of, pairs = services.engine.token_text, zip(body.targets, scores, strict=True)
+    return ScoreOut(version=version, scores=[TargetScore.of(*pair, text_of) for pair in pairs])
 
 
 @router.post("/compare", response_model_exclude_none=True, responses=documented(413))

@@ -19,7 +19,7 @@ from service.api.dependencies import (
 )
 from service.api.edit_body import OPENAPI_BODY, Corrections
 from service.api.problems import documented
-from service.api.responses import EditOut, EditPage, EditsAccepted, QueuedEdit
+from service.api.responses import EditOut, EditPage, EditsAccepted, HitsOut, QueuedEdit
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import EditState
 
@@ -104,6 +104,14 @@ async def get_edit(
 ) -> EditOut:
     """One edit; with `wait`, as soon as it is settled or the time is up."""
     return EditOut.of(await services.insights.settled(edit_id, wait))
+
+
+@router.get(
+    "/edits/{edit_id}/hits", dependencies=[Depends(Needs(Scope.EDIT))], responses=documented(404)
+)
+def get_hits(edit_id: EditId, services: ServicesDep) -> HitsOut:
+    """How many tokens this edit answered since the server's start, in texts and scores."""
+    return HitsOut.of(services.insights.hits(edit_id))
 
 
 @router.delete("/edits/{edit_id}", responses=documented(404, 409))

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr
 
 from service.api.dependencies import LARGEST_ID
 from service.operations.ask import NEW_TOKENS
@@ -106,5 +106,7 @@ Stop = Annotated[
     StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)],
     Field(description="the text ends before the first of these"),
 ]
+EXPLAIN = "adds which edits fired at which token, and how near"
+Explain = Annotated[StrictBool, Field(description=EXPLAIN)]
 VersionField = Annotated[WholeNumber, Field(ge=0, le=LARGEST_ID)]
 Reason = Annotated[StrictStr, Field(max_length=1_000), AfterValidator(_check_text)]

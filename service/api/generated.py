@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, Field
 
+from service.api.explained import FiringOut
 from service.engine.running import FinishReason, Generation, Piece
 from service.engine.sampling import Choice
 from service.operations.answering import Answer
@@ -42,6 +43,7 @@ class TextOut(BaseModel):
     text: str
     finish_reason: FinishReason
     logprobs: list[TokenOut] | None = None
+    explain: list[FiringOut] | None = None
 
     @classmethod
     def of(cls, generation: Generation, text_of: TextOf) -> "TextOut":
@@ -51,6 +53,7 @@ class TextOut(BaseModel):
             text=generation.text,
             finish_reason=generation.finish_reason,
             logprobs=asked if asked else None,
+            explain=FiringOut.of(generation.record, text_of),
         )
 
 
@@ -81,13 +84,19 @@ class PieceOut(BaseModel):
     logprobs: list[TokenOut] | None = None
     finish_reason: FinishReason | None = Field(None, description="in a text's last frame")
     usage: Usage | None = Field(None, description="in a text's last frame")
+    explain: list[FiringOut] | None = Field(None, description="in a text's last frame")
 
     @classmethod
     def of(cls, version: int, index: int, event: Piece | Generation, text_of: TextOf) -> "PieceOut":
         if isinstance(event, Generation):
-            usage = Usage.of(event.prompt_tokens, [event])
-            reason = event.finish_reason
-            return cls(index=index, text="", version=version, finish_reason=reason, usage=usage)
+            return cls(
+                index=index,
+                text="",
+                version=version,
+                finish_reason=event.finish_reason,
+                usage=Usage.of(event.prompt_tokens, [event]),
+                explain=FiringOut.of(event.record, text_of),
+            )
         tokens = [TokenOut.of(choice, text_of) for choice in event.choices]
         asked = [token for token in tokens if token is not None]
         return cls(index=index, text=event.text, version=version, logprobs=asked or None)

@@ -9,6 +9,7 @@ from service.api.fields import (
     MAX_TARGETS,
     STREAM,
     Count,
+    Explain,
     Hyperparameters,
     Logprobs,
     Metadata,
@@ -110,6 +111,7 @@ class GenerateIn(Wire):
     logprobs: Logprobs | None = None
     n: Count = 1
     stream: StrictBool = Field(False, description=STREAM)
+    explain: Explain = False
 
     def manner(self) -> Manner:
         return Manner(
@@ -124,6 +126,7 @@ class GenerateIn(Wire):
             ),
             stops=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop),
             count=self.n,
+            explain=self.explain,
         )
 
 
@@ -138,6 +141,7 @@ class ScoreIn(Wire):
     targets: list[Text] = Field(min_length=1, max_length=MAX_TARGETS)
     version: VersionField | None = None
     format: Format = Field(Format.PLAIN, description=FORMAT)
+    explain: Explain = False
 
 
 class CompareIn(Wire):

@@ -5,11 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.explained import FiringOut
+from service.api.generated import TextOf
 from service.domain.batches import Batch
 from service.domain.edits import Edit, Format
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.engine.scoring import Score
+from service.operations.insights import EditHits
 
 
 class QueuedEdit(BaseModel):
@@ -81,6 +84,21 @@ class EditOut(BaseModel):
             created_at=edit.created_at,
             updated_at=edit.updated_at,
         )
+
+
+class HitsOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    hits: int | None = Field(
+        description="tokens that a codebook entry of this edit answered, on any version"
+    )
+    since: datetime = Field(description="the server's start; nothing from before is counted")
+    reason: str | None = Field(description="why there is no count, if there is none")
+
+    @classmethod
+    def of(cls, hits: EditHits) -> "HitsOut":
+        return cls.model_validate(hits)
 
 
 class EditPage(BaseModel):
@@ -185,10 +203,17 @@ class TargetScore(BaseModel):
     logprob: float = Field(description="natural logarithm, summed over the target's tokens")
     tokens: int
     greedy: bool = Field(description="each token is the model's first choice")
+    explain: list[FiringOut] | None = None
 
     @classmethod
-    def of(cls, target: str, score: Score) -> "TargetScore":
-        return cls(target=target, logprob=score.logprob, tokens=score.tokens, greedy=score.greedy)
+    def of(cls, target: str, score: Score, text_of: TextOf) -> "TargetScore":
+        return cls(
+            target=target,
+            logprob=score.logprob,
+            tokens=score.tokens,
+            greedy=score.greedy,
+            explain=FiringOut.of(score.record, text_of),
+        )
 
 
 class ScoreOut(BaseModel):

@@ -31,6 +31,8 @@ class Update:
     right: Tensor  # [d_in, n] float32
     keys: Tensor  # [d_in, n or 0] float32: averaged over contexts, what C_accu grows by
     plain_keys: Tensor  # [d_in, n or 0] float32: the prompts' own, for the calibrated gate
+    # Ids of the edits that the columns of left and right are of; empty where they are not known.
+    edits: tuple[int, ...] = ()
 
     @cached_property
     def digest(self) -> bytes:
@@ -41,8 +43,8 @@ class Update:
         return hasher.digest()
 
 
-# What an update consists of.
-TENSORS = tuple(field.name for field in fields(Update))
+# What an update does, and what later ones go by: whose it is decides nothing.
+TENSORS = tuple(field.name for field in fields(Update) if field.name != "edits")
 
 
 @dataclass(frozen=True, eq=False)

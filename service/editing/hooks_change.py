@@ -71,6 +71,11 @@ class HooksChange:
             for i, update in enumerate(layer.updates)
             for name in TENSORS
         }
+        tensors |= {
+            f"layer.{number}.{i}.edits": torch.tensor(update.edits, dtype=torch.int64)
+            for number, layer in self.layers.items()
+            for i, update in enumerate(layer.updates)
+        }
         requests = [target.request for target in self.targets]
         texts = [text for request in requests for text in _texts(request)]
         numbers = {
@@ -112,7 +117,11 @@ def _texts(request: FactRequest) -> Iterator[SubjectText]:
 
 
 def _update(tensors: Mapping[str, Tensor], number: str, i: int) -> Update:
-    return Update(*(tensors[f"layer.{number}.{i}.{name}"] for name in TENSORS))
+    left, right, keys, plain_keys = (tensors[f"layer.{number}.{i}.{name}"] for name in TENSORS)
+    edits = tensors.get(f"layer.{number}.{i}.edits")
+    if edits is None:  # an artifact from before they were kept
+        return Update(left, right, keys, plain_keys)
+    return Update(left, right, keys, plain_keys, tuple(edits.tolist()))
 
 
 def _targets(tensors: Mapping[str, Tensor]) -> Iterator[FactTarget]:

@@ -287,6 +287,7 @@ class LocateEditor:
             right.float().cpu(),
             averaged.T.cpu().contiguous() if self._method.accumulates else nothing,
             here.inputs.T.cpu().contiguous() if self._gate is Gate.CALIBRATED else nothing,
+            tuple(fact.edit_id for fact in facts),
         )
         if not bool(torch.isfinite(update.left).all() and torch.isfinite(update.right).all()):
             raise ArithmeticError(f"the solve at layer {number} is not finite")

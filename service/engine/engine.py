@@ -18,6 +18,7 @@ from service.editing.tokens import prompt_ids, target_ids
 from service.engine.batch import ACTIVE, Batch
 from service.engine.batches import parts
 from service.engine.generation import Generator
+from service.engine.hits import Hits
 from service.engine.loading import LoadedModel
 from service.engine.overlay import modules_of
 from service.engine.padded import PaddedBatch
@@ -49,6 +50,7 @@ class Engine:
         if that is fewer. `editing_share`: of the model's time, while serving wants it too.
         """
         self.loaded = loaded
+        self.hits = Hits()
         self.longest_text = min(longest_text or loaded.max_tokens, loaded.max_tokens)
         self._cache_tokens = max(cache_tokens, self.longest_text)
         turns = Turns(editing_share, _synchronise_of(loaded.device))
@@ -103,11 +105,15 @@ class Engine:
         )
 
     def score(self, overlay: Overlay | None, continuations: Sequence[Continuation]) -> list[Score]:
-        found: list[Score] = []
-        for part in parts([len(c.prompt) + len(c.target) for c in continuations]):
-            with self.still():
-                found += score(self.loaded.model, overlay, continuations[part])
-        return found
+        return self._scored(overlay, continuations, None, explain=False)
+
+    def answer(
+        self, overlay: Overlay | None, continuations: Sequence[Continuation], *, explain: bool
+    ) -> list[Score]:
+        """Scores for a client: hits are counted and, if asked for, what the overlay does is
+        recorded.
+        """
+        return self._scored(overlay, continuations, self.hits, explain=explain)
 
     def next_tokens(self, overlay: Overlay | None, prompts: Sequence[Sequence[int]]) -> list[int]:
         """The first choice after each prompt (token ids)."""
@@ -140,6 +146,22 @@ class Engine:
         """Why generation is unwell; None if it is not."""
         return self._generator.trouble
 
+    def _scored(
+        self,
+        overlay: Overlay | None,
+        continuations: Sequence[Continuation],
+        hits: Hits | None,
+        *,
+        explain: bool,
+    ) -> list[Score]:
+        found: list[Score] = []
+        for part in parts([len(c.prompt) + len(c.target) for c in continuations]):
+            with self.still():
+                found += score(
+                    self.loaded.model, overlay, continuations[part], hits, explain=explain
+                )
+        return found
+
     def _cut(self, wanted: Wanted) -> Wanted:
         room = self.longest_text - len(wanted.prompt)
         return replace(wanted, max_new_tokens=min(wanted.max_new_tokens, room))
@@ -149,8 +171,8 @@ class Engine:
         # A whole text must fit in a pass, beside a token of every other one.
         pass_tokens = max(PASS_TOKENS, self.longest_text + ACTIVE)
         if is_paged(model):
-            return PagedBatch(model, pass_tokens, self._cache_tokens)
-        return PaddedBatch(model, pass_tokens)
+            return PagedBatch(model, pass_tokens, self._cache_tokens, self.hits)
+        return PaddedBatch(model, pass_tokens, self.hits)
 
 
 def _synchronise_of(device: torch.device) -> Callable[[], None]:

@@ -16,6 +16,7 @@ from service.editing.gates import Tokens
 from service.editing.hooked import Hooked
 from service.editing.overlays import Overlay
 from service.editing.taps import after, per_text
+from service.engine.watching import Watch
 
 
 def modules_of(model: PreTrainedModel, overlay: Overlay) -> list[nn.Module]:
@@ -26,14 +27,14 @@ def modules_of(model: PreTrainedModel, overlay: Overlay) -> list[nn.Module]:
 
 
 def pinned(
-    model: PreTrainedModel, overlay: Overlay | None, tokens: Tokens
+    model: PreTrainedModel, overlay: Overlay | None, tokens: Tokens, watch: Watch | None = None
 ) -> AbstractContextManager[None]:
     """Passes of this thread inside the block run under `overlay`, on `tokens`."""
     if overlay is None:
         return nullcontext()
     if isinstance(overlay, Codebook):
-        return _answering(model, overlay, tokens.queries)
-    return Hooked.by(model, overlay).on(tokens)
+        return _answering(model, overlay, tokens.queries, watch)
+    return Hooked.by(model, overlay).on(tokens, None if watch is None else watch.added)
 
 
 def module_at(model: PreTrainedModel, site: Site) -> nn.Module:
@@ -41,7 +42,7 @@ def module_at(model: PreTrainedModel, site: Site) -> nn.Module:
 
 
 def _answering(
-    model: PreTrainedModel, codebook: Codebook, queries: Tensor
+    model: PreTrainedModel, codebook: Codebook, queries: Tensor, watch: Watch | None
 ) -> AbstractContextManager[None]:
     site = codebook.site
     if site is None:
@@ -49,21 +50,30 @@ def _answering(
 
     def replace(args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         inputs, outputs = per_text(args[0], queries), per_text(output, queries)
-        answered = answer(codebook, site.replacement, inputs, outputs, queries)
+        answered = answer(codebook, site.replacement, inputs, outputs, queries, watch)
         return answered.view_as(output).to(output.device)
 
     return after({module_at(model, site): replace})
 
 
 def answer(
-    codebook: Codebook, replacement: Replacement, inputs: Tensor, outputs: Tensor, queries: Tensor
+    codebook: Codebook,
+    replacement: Replacement,
+    inputs: Tensor,
+    outputs: Tensor,
+    queries: Tensor,
+    watch: Watch | None = None,
 ) -> Tensor:
     """Replaces rows of `outputs` [b, t, d_value] where `inputs` [b, t, d_key] at `queries` [b, t]
     fall inside an entry's radius. The replaced rows are those that `replacement` names;
     `replace_prompt` goes by the first query of a text, its prompt's last token.
     """
+    if replacement is Replacement.PROMPT:
+        queries = queries & (queries.cumsum(dim=1) == 1)
     text, column = queries.nonzero(as_tuple=True)
     match = codebook.look_up(inputs[text, column])
+    if watch is not None:
+        watch.answered(codebook, queries, match)
     values = codebook.values[match.entry].to(outputs.dtype)  # [q, d_value]
     if replacement is not Replacement.PROMPT:
         own = outputs[text, column]

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,11 +23,16 @@ from service.editing.hook_layer import HookLayers
 from service.editing.hooked import gated
 from service.editing.overlays import Overlay
 from service.editing.taps import After, after
+from service.engine.explaining import Spot
+from service.engine.hits import Hits
 from service.engine.overlay import answer, module_at
 from service.engine.running import Run
+from service.engine.watching import Watch
 
 # Inputs and outputs of a module [b, t, d] to its outputs as they shall be.
 Change = Callable[[Tensor, Tensor], Tensor]
+# Rows of a pass to who watches them.
+Watching = Callable[[Tensor], Watch]
 
 
 @dataclass(frozen=True)
@@ -116,8 +122,13 @@ def needs_whole_prompts(overlay: Overlay | None) -> bool:
 
 
 @contextmanager
-def pinned(model: PreTrainedModel, stretches: Sequence[Stretch], memory: Memory) -> Iterator[None]:
-    """Passes of this thread inside the block run each stretch under its own text's overlay."""
+def pinned(
+    model: PreTrainedModel, stretches: Sequence[Stretch], memory: Memory, hits: Hits
+) -> Iterator[None]:
+    """Passes of this thread inside the block run each stretch under its own text's overlay, and
+    note what it does.
+    """
+    watching = partial(Watch, hits, _spots(stretches))
     groups: defaultdict[Overlay, list[Stretch]] = defaultdict(list)
     for one in stretches:
         if one.run.wanted.overlay is not None:
@@ -125,19 +136,29 @@ def pinned(model: PreTrainedModel, stretches: Sequence[Stretch], memory: Memory)
     with ExitStack() as stack:
         for overlay, group in groups.items():
             if isinstance(overlay, Codebook):
-                stack.enter_context(_answering(model, overlay, group))
+                stack.enter_context(_answering(model, overlay, group, watching))
             elif overlay.gate is Gate.SEQUENCE:
                 begun = [one for one in group if one.past]
                 for some in (begun, [one for one in group if not one.past]):
-                    stack.enter_context(_gated_by_sequence(model, overlay, some, memory))
+                    stack.enter_context(_gated_by_sequence(model, overlay, some, memory, watching))
             else:
-                stack.enter_context(_gated_by_token(model, overlay, group))
+                stack.enter_context(_gated_by_token(model, overlay, group, watching))
         yield
+
+
+def _spots(stretches: Sequence[Stretch]) -> dict[int, Spot]:
+    """The tokens of texts that ask to be explained, by row."""
+    return {
+        s.row + i: Spot(s.run.record, s.past + i, token)
+        for s in stretches
+        if s.run.record is not None
+        for i, token in enumerate(s.run.tokens[s.past : s.past + s.length])
+    }
 
 
 @contextmanager
 def _answering(
-    model: PreTrainedModel, codebook: Codebook, group: Sequence[Stretch]
+    model: PreTrainedModel, codebook: Codebook, group: Sequence[Stretch], watching: Watching
 ) -> Iterator[None]:
     site = codebook.site
     if site is None:
@@ -150,11 +171,16 @@ def _answering(
             return
         grid = Grid.line(asked, model.device)
     else:
+        if site.replacement is Replacement.PROMPT:
+            group = [one for one in group if not one.past]
+        if not group:
+            yield
+            return
         grid = Grid.of(group, model.device)
-    replacement = site.replacement
+    replacement, watch = site.replacement, watching(grid.rows)
 
     def change(inputs: Tensor, outputs: Tensor) -> Tensor:
-        return answer(codebook, replacement, inputs, outputs, grid.queries)
+        return answer(codebook, replacement, inputs, outputs, grid.queries, watch)
 
     with after({module_at(model, site): grid.put(change)}):
         yield
@@ -162,14 +188,17 @@ def _answering(
 
 @contextmanager
 def _gated_by_token(
-    model: PreTrainedModel, overlay: HookLayers, group: Sequence[Stretch]
+    model: PreTrainedModel, overlay: HookLayers, group: Sequence[Stretch], watching: Watching
 ) -> Iterator[None]:
     grid = Grid.line([range(s.row, s.row + s.length) for s in group], model.device)
     tokens = Tokens(grid.present, grid.queries, {})
+    seen = watching(grid.rows).added
 
     def change(number: int) -> Change:
         layer = overlay.layers[number]
-        return lambda inputs, outputs: gated(number, layer, overlay.gate, inputs, outputs, tokens)
+        return lambda inputs, outputs: gated(
+            number, layer, overlay.gate, inputs, outputs, tokens, seen
+        )
 
     with after({module: grid.put(change(n)) for n, module in _projections(model, overlay)}):
         yield
@@ -177,7 +206,11 @@ def _gated_by_token(
 
 @contextmanager
 def _gated_by_sequence(
-    model: PreTrainedModel, overlay: HookLayers, group: Sequence[Stretch], memory: Memory
+    model: PreTrainedModel,
+    overlay: HookLayers,
+    group: Sequence[Stretch],
+    memory: Memory,
+    watching: Watching,
 ) -> Iterator[None]:
     """All of the group are at their beginning, or none is."""
     if not group:
@@ -186,12 +219,14 @@ def _gated_by_sequence(
     grid = Grid.of(group, model.device)
     slots = torch.tensor([one.run.slot for one in group], device=model.device)
     begun = group[0].past > 0
+    seen = watching(grid.rows).added
 
     def change(number: int) -> Change:
         def function(inputs: Tensor, outputs: Tensor) -> Tensor:
             known = {number: memory.recall(number, slots)} if begun else {}
             tokens = Tokens(grid.present, grid.queries, known)
-            changed = gated(number, overlay.layers[number], overlay.gate, inputs, outputs, tokens)
+            layer = overlay.layers[number]
+            changed = gated(number, layer, overlay.gate, inputs, outputs, tokens, seen)
             memory.keep(number, slots, tokens.sums[number])
             return changed
 

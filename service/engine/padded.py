@@ -14,6 +14,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from service.editing.padding import pad_left
 from service.engine.batch import ACTIVE
+from service.engine.hits import Hits
 from service.engine.packing import Memory, Stretch, pinned
 from service.engine.running import Run
 from service.engine.sampling import Choice, choose
@@ -29,11 +30,12 @@ class Cohort:
 
 
 class PaddedBatch:
-    def __init__(self, model: PreTrainedModel, pass_tokens: int) -> None:
+    def __init__(self, model: PreTrainedModel, pass_tokens: int, hits: Hits) -> None:
         """`pass_tokens`: of the prompts of one pass, with their padding; one text's at least."""
         self._model = model
         self._pass_tokens = pass_tokens
         self._memory = Memory(ACTIVE)
+        self._hits = hits
         self._arrived: deque[Run] = deque()
         self._cohorts: deque[Cohort] = deque()
 
@@ -91,7 +93,7 @@ class PaddedBatch:
             Stretch(run, (i + 1) * width - length, past, length)
             for i, (run, length, past) in enumerate(zip(cohort.runs, lengths, before, strict=True))
         ]
-        with pinned(self._model, stretches, self._memory):
+        with pinned(self._model, stretches, self._memory, self._hits):
             logits = self._model(
                 input_ids=ids,
                 attention_mask=cohort.present.long(),

@@ -41,6 +41,7 @@ from transformers.generation.continuous_batching.requests import RequestState, R
 from transformers.generation.continuous_batching.scheduler import FIFOScheduler
 
 from service.engine.batch import ACTIVE
+from service.engine.hits import Hits
 from service.engine.packing import Memory, Stretch, needs_whole_prompts, pinned
 from service.engine.running import Run
 from service.engine.sampling import Choice, Chooser, choose
@@ -62,13 +63,16 @@ class PagedBatch:
     are those of one version.
     """
 
-    def __init__(self, model: PreTrainedModel, pass_tokens: int, cache_tokens: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel, pass_tokens: int, cache_tokens: int, hits: Hits
+    ) -> None:
         """`pass_tokens`: of one pass; a whole text and one token of each other one, at least.
         `cache_tokens`: those whose keys and values are held; one whole text's at least.
         """
         self._model = model
         self._runs: dict[str, Run] = {}
         self._memory = Memory(ACTIVE)
+        self._hits = hits
         self._arrivals: queue.Queue[RequestState] = queue.Queue()
         self._processor = self._built(pass_tokens, cache_tokens)
         self._runner = _Runner(self._processor)
@@ -92,7 +96,7 @@ class PagedBatch:
             raise RuntimeError("the cache has no room for any of the texts")
         stretches, asking = self._packed()
         self._runner.choosers = [run.chooser for run in asking]
-        with pinned(self._model, stretches, self._memory):
+        with pinned(self._model, stretches, self._memory, self._hits):
             self._processor._generation_step(self._model)
         self._processor.update_batch()
         return list(zip(asking, self._runner.choices, strict=True))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from transformers import PreTrainedTokenizerBase
 
 from service.editing.overlays import Overlay
+from service.engine.explaining import Record
 from service.engine.sampling import Choice, Chooser, Sampling
 from service.engine.writing import Writing
 
@@ -26,6 +27,7 @@ class Wanted:
     sampling: Sampling = field(default_factory=Sampling)
     stops: tuple[str, ...] = ()  # none empty
     streamed: bool = False  # its listener hears of every piece, not of the end alone
+    explain: bool = False  # what its overlay does is recorded
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Generation:
     finish_reason: FinishReason
     prompt_tokens: int
     choices: tuple[Choice, ...]
+    record: Record | None = None  # if it was to be explained; the edits are still to be named
 
     @property
     def completion_tokens(self) -> int:
@@ -69,6 +72,8 @@ class Run:
         self.wanted = wanted
         self.chooser = Chooser(wanted.sampling, wanted.prompt)
         self.choices: list[Choice] = []
+        last = len(wanted.prompt) - 1
+        self.record = Record(wanted.overlay, last) if wanted.explain else None
         self.slot = 0  # where the engine keeps what gates must remember of it
         self.cancelled = False  # nobody waits for it any more
         self.ended: FinishReason | None = None
@@ -118,4 +123,5 @@ class Run:
             text = self._writing.text
         else:
             text = str(self._tokenizer.decode([choice.token for choice in self.choices]))
-        self.tell(Generation(text, reason, len(self.wanted.prompt), tuple(self.choices)))
+        prompt_tokens = len(self.wanted.prompt)
+        self.tell(Generation(text, reason, prompt_tokens, tuple(self.choices), self.record))

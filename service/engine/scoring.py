@@ -10,7 +10,10 @@ from transformers import PreTrainedModel
 from service.editing.gates import Tokens
 from service.editing.overlays import Overlay
 from service.editing.padding import pad
+from service.engine.explaining import Record, Spot
+from service.engine.hits import Hits
 from service.engine.overlay import pinned
+from service.engine.watching import Watch
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,21 @@ class Score:
     logprob: float  # natural logarithm, summed over the target's tokens
     tokens: int
     greedy: bool  # every token of the target is the model's first choice
+    record: Record | None = None  # if it was to be explained; the edits are still to be named
 
 
 def score(
-    model: PreTrainedModel, overlay: Overlay | None, continuations: Sequence[Continuation]
+    model: PreTrainedModel,
+    overlay: Overlay | None,
+    continuations: Sequence[Continuation],
+    hits: Hits | None = None,
+    *,
+    explain: bool = False,
 ) -> list[Score]:
-    """Scores each continuation under `overlay`, in order, in one pass."""
-    return list(_score(model, overlay, continuations))
+    """Scores each continuation under `overlay`, in order, in one pass. Where `hits` count, it may
+    be explained what the overlay does.
+    """
+    return list(_score(model, overlay, continuations, hits, explain))
 
 
 @torch.inference_mode()
@@ -47,23 +58,30 @@ def next_tokens(
 
 @torch.inference_mode()
 def _score(
-    model: PreTrainedModel, overlay: Overlay | None, continuations: Sequence[Continuation]
+    model: PreTrainedModel,
+    overlay: Overlay | None,
+    continuations: Sequence[Continuation],
+    hits: Hits | None,
+    explain: bool,
 ) -> Iterator[Score]:
     # The last token of a target predicts nothing and is left out.
     texts = [[*c.prompt, *c.target[:-1]] for c in continuations]
-    logits = _query_logits(model, overlay, texts, [len(c.prompt) - 1 for c in continuations])
+    first = [len(c.prompt) - 1 for c in continuations]
+    records = [Record(overlay, last) if explain else None for last in first]
+    logits = _query_logits(model, overlay, texts, first, hits, records)
     rows = logits.float().log_softmax(dim=1)  # [all target tokens, vocabulary]
     targets = torch.tensor([t for c in continuations for t in c.target], device=rows.device)
     by_token = rows.gather(1, targets[:, None])[:, 0].cpu()
     first_choice = (rows.argmax(dim=1) == targets).cpu()
     start = 0
-    for continuation in continuations:
+    for continuation, record in zip(continuations, records, strict=True):
         of_one = slice(start, start + len(continuation.target))
         start = of_one.stop
         yield Score(
             logprob=float(by_token[of_one].double().sum()),
             tokens=len(continuation.target),
             greedy=bool(first_choice[of_one].all()),
+            record=record,
         )
 
 
@@ -72,11 +90,24 @@ def _query_logits(
     overlay: Overlay | None,
     texts: Sequence[Sequence[int]],
     first: Sequence[int],
+    hits: Hits | None = None,
+    records: Sequence[Record | None] = (),
 ) -> Tensor:
     """[q, vocabulary]: the logits of every token of each text from its token `first` on."""
     ids, present = pad(texts, model.device)
     columns = torch.arange(ids.shape[1], device=ids.device)
     queries = present & (columns >= torch.tensor(first, device=ids.device)[:, None])
-    with pinned(model, overlay, Tokens(present, queries, {})):
+    watch = None
+    if hits is not None:
+        rows = torch.arange(ids.numel(), device=ids.device).view_as(ids)
+        width = ids.shape[1]
+        spots = {
+            text * width + i: Spot(record, i, token)
+            for text, record in enumerate(records)
+            if record is not None
+            for i, token in enumerate(texts[text])
+        }
+        watch = Watch(hits, spots, rows)
+    with pinned(model, overlay, Tokens(present, queries, {}), watch):
         logits: Tensor = model(input_ids=ids, attention_mask=present.long(), use_cache=False).logits
     return logits[queries]

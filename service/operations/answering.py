@@ -41,6 +41,8 @@ class Answering:
                 if isinstance(event, Exception):
                     raise event
                 unfinished -= isinstance(event, Generation)
+                if isinstance(event, Generation) and event.record is not None:
+                    await asyncio.to_thread(event.record.attribute)
                 yield number, event
         finally:
             self._engine.cancel(self._runs)

@@ -32,6 +32,7 @@ class Manner:
     sampling: Sampling = field(default_factory=Sampling)
     stops: tuple[str, ...] = ()
     count: int = 1  # texts to each prompt, each with a seed of its own
+    explain: bool = False  # record what the version's overlay does
 
 
 GREEDY = Manner()
@@ -77,6 +78,7 @@ class Ask:
                 sampling=manner.sampling.of_choice(number),
                 stops=manner.stops,
                 streamed=streamed,
+                explain=manner.explain,
             )
             for prompt in prompts
             for number in range(manner.count)
@@ -112,6 +114,8 @@ class Ask:
         targets: Sequence[str],
         version: int | None,
         form: Format = Format.PLAIN,
+        *,
+        explain: bool = False,
     ) -> tuple[int, list[Score]]:
         """Returns the version that answered and the score of each target, in order."""
         self.prompts.of_text(prompt, form)
@@ -131,7 +135,11 @@ class Ask:
         if errors:
             raise InvalidRequestError(errors)
         pinned = self._overlays.at(version)
-        return pinned.version, self._engine.score(pinned.overlay, continuations)
+        scores = self._engine.answer(pinned.overlay, continuations, explain=explain)
+        for score in scores:
+            if score.record is not None:
+                score.record.attribute()
+        return pinned.version, scores
 
     def _asked(
         self, prompt: str, form: Format, version: int | None

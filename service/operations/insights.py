@@ -1,25 +1,41 @@
-"""Looks at the queue and the log."""
+"""Looks at the queue, the log and the hits."""
 
 import asyncio
 import time
+from dataclasses import dataclass
+from datetime import datetime
 
 from service.domain.batches import Batch
 from service.domain.edits import Edit
 from service.domain.states import SETTLED, EditState
 from service.domain.versions import Version
+from service.editing.grace import Grace
+from service.engine.hits import Hits
 from service.operations.wakeups import Wakeups
 from service.storage.log import Log
 from service.storage.queue import EditQueue
 
 # Another server on the same database announces nothing here: the row is looked at this often.
 POLL_S = 0.5
+SUMMED = "hook layers add up all edits at once: what they do is no single edit's"
+
+
+@dataclass(frozen=True)
+class EditHits:
+    """How many tokens an edit's codebook entries answered, on any version."""
+
+    id: int
+    hits: int | None
+    since: datetime
+    reason: str | None = None  # why there is no count, if there is none
 
 
 class Insights:
-    def __init__(self, queue: EditQueue, log: Log, wakeups: Wakeups) -> None:
+    def __init__(self, queue: EditQueue, log: Log, wakeups: Wakeups, hits: Hits) -> None:
         self._queue = queue
         self._log = log
         self._wakeups = wakeups
+        self._hits = hits
 
     def close(self) -> None:
         """Ends all waiting; what is asked is answered at once from now on."""
@@ -52,6 +68,12 @@ class Insights:
             batch_id=batch_id,
             submitted_with=submitted_with,
         )
+
+    def hits(self, edit_id: int) -> EditHits:
+        edit = self._queue.get(edit_id)
+        if edit.correction.editor != Grace.name:
+            return EditHits(edit_id, None, self._hits.since, SUMMED)
+        return EditHits(edit_id, self._hits.of(edit_id), self._hits.since)
 
     def batch(self, batch_id: int) -> Batch:
         return self._log.batch(batch_id)

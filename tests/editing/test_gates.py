@@ -157,7 +157,7 @@ def test_layers_have_sums_of_their_own() -> None:
 
 def fires(gate: Gate, norms: Sequence[float], alpha: float) -> list[bool]:
     """Where a change of those lengths acts; the calibrated gate's mean is 2, its deviation 0.5."""
-    update = Update(*(torch.eye(1) for _ in range(4)))
+    update = Update(torch.eye(1), torch.eye(1), torch.eye(1), torch.eye(1))
     layer = HookLayer((update,), alpha, mean=2.0, deviation=0.5)
     inputs = torch.tensor(norms)[None, :, None]
     tokens = Tokens.whole(torch.ones(1, len(norms), dtype=torch.bool))

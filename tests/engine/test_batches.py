@@ -16,6 +16,7 @@ from service.editing.gates import Gate, Tokens
 from service.editing.overlays import Overlay
 from service.engine.batch import Batch
 from service.engine.generation import Generator
+from service.engine.hits import Hits
 from service.engine.loading import LoadedModel
 from service.engine.overlay import pinned
 from service.engine.padded import PaddedBatch
@@ -50,10 +51,12 @@ def overlays_of(model_type: str) -> dict[str, Overlay | None]:
 def generator(
     model: LoadedModel, pass_tokens: int = PASS_TOKENS, cache_tokens: int = CACHE_TOKENS
 ) -> Iterator[Generator]:
+    hits = Hits()
+
     def batch() -> Batch:
         if is_paged(model.model):
-            return PagedBatch(model.model, pass_tokens, cache_tokens)
-        return PaddedBatch(model.model, pass_tokens)
+            return PagedBatch(model.model, pass_tokens, cache_tokens, hits)
+        return PaddedBatch(model.model, pass_tokens, hits)
 
     made = Generator(batch, nullcontext, model.tokenizer, frozenset(), 1_000)
     yield made

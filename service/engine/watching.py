@@ -1,0 +1,68 @@
+"""Watches an overlay act in a pass: counts, and notes what texts ask to be explained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from service.editing.codebook import Codebook, Match
+from service.editing.hook_layer import HookLayer
+from service.engine.explaining import Spot
+from service.engine.hits import Hits
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Waits for the device only where a text of the pass asks."""
+
+    hits: Hits
+    spots: Mapping[int, Spot]  # tokens of texts that ask, by row; other overlays' too
+    rows: Tensor  # [b, t]: those of the tokens that the overlay sees
+
+    def answered(self, codebook: Codebook, queries: Tensor, match: Match) -> None:
+        """Is told of the look-up of the tokens at `queries` [b, t], text by text."""
+        self.hits.count(codebook, match)
+        if not self.spots or codebook.site is None:
+            return
+        found = zip(
+            self.rows[queries].tolist(),
+            match.entry.tolist(),
+            match.distance.tolist(),
+            codebook.radii[match.entry].tolist(),
+            match.fires.tolist(),
+            strict=True,
+        )
+        for row, entry, distance, radius, fired in found:
+            spot = self.spots.get(row)
+            if spot is not None:
+                edit = codebook.owners[entry]
+                spot.record.answered(spot, codebook.site.layer, edit, distance, radius, fired)
+
+    def added(
+        self,
+        number: int,
+        layer: HookLayer,
+        present: Tensor,
+        inputs: Tensor,
+        change: Tensor,
+        scores: Tensor | None,
+    ) -> None:
+        """Is told of what a hook layer adds, as `service.editing.hooked.Seen` says."""
+        if not self.spots:
+            return
+        asked = present & torch.isin(self.rows, torch.tensor([*self.spots]).to(self.rows))
+        if scores is None:
+            sizes = torch.linalg.vector_norm(change, dim=2)
+        else:
+            asked &= scores >= layer.alpha
+            sizes = scores
+        keys = inputs[asked].float().cpu()
+        for row, size, key in zip(
+            self.rows[asked].tolist(), sizes[asked].tolist(), keys, strict=True
+        ):
+            spot = self.spots[row]
+            if scores is None:
+                spot.record.changed(spot, number, size, key)
+            else:
+                spot.record.opened(spot, number, size, layer.alpha, key)
