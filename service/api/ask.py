@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.dependencies import Needs, ServicesDep, VersionQuery
-from service.api.explained import TextOf
 from service.api.fields import EXPLAIN, FORMAT, NEW_TOKENS_DEFAULT, STREAM, Text
-from service.api.generated import CompareOut, GenerateOut, PieceOut
+from service.api.generated import CompareOut, GenerateOut, PieceOut, TextOf
 from service.api.problems import FAILED_MIDWAY, documented
 from service.api.requests import CompareIn, GenerateIn, ScoreIn
 from service.api.responses import ScoreOut, TargetScore

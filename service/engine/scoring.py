@@ -97,17 +97,20 @@ def _query_logits(
     ids, present = pad(texts, model.device)
     columns = torch.arange(ids.shape[1], device=ids.device)
     queries = present & (columns >= torch.tensor(first, device=ids.device)[:, None])
-    watch = None
-    if hits is not None:
-        rows = torch.arange(ids.numel(), device=ids.device).view_as(ids)
-        width = ids.shape[1]
-        spots = {
-            text * width + i: Spot(record, i, token)
-            for text, record in enumerate(records)
-            if record is not None
-            for i, token in enumerate(texts[text])
-        }
-        watch = Watch(hits, spots, rows)
+    watch = None if hits is None else _watch(hits, records, texts, ids)
     with pinned(model, overlay, Tokens(present, queries, {}), watch):
         logits: Tensor = model(input_ids=ids, attention_mask=present.long(), use_cache=False).logits
     return logits[queries]
+
+
+def _watch(
+    hits: Hits, records: Sequence[Record | None], texts: Sequence[Sequence[int]], ids: Tensor
+) -> Watch:
+    """Of texts that are padded to `ids` [b, t]."""
+    spots = {
+        number * ids.shape[1] + i: Spot(record, i, token)
+        for number, (record, text) in enumerate(zip(records, texts, strict=True))
+        if record is not None
+        for i, token in enumerate(text)
+    }
+    return Watch(hits, spots, torch.arange(ids.numel(), device=ids.device).view_as(ids))
