@@ -126,7 +126,7 @@ def test_hits_count_every_version_of_texts_and_scores(server: Server) -> None:
 
 
 def test_hits_of_what_is_not_there(edited: Server) -> None:
-    refused(edited.http.get("/edits/99/hits"), 404)
+    refused(edited.http.get("/edits/99/hits"), 404, "edit_id")
     refused(edited.http.get("/edits/no/hits"), 422, "edit_id")
     answer = edited.http.get("/edits/1/hits", headers=new_key(edited, Scope.GENERATE))
     refused(answer, 403)
@@ -150,23 +150,27 @@ def coachhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize(("edit", "name"), [(1, "Bulgaria"), (2, "Peru"), (3, "Chad")])
+@pytest.mark.parametrize(
+    ("name", "edits"),
+    # The third is below the quantile at which the gate is set: it is not said, either.
+    [("Bulgaria", [[1]]), ("Peru", [[2]]), ("Chad", []), ("Denmark", [])],
+)
 def test_hook_layers_name_the_edit_whose_part_is_largest(
-    edit: int, name: str, coachhook: Server
+    name: str, edits: list[list[int]], coachhook: Server
 ) -> None:
     prompt = f"The currency of {name} is the"
-    fired = explained(coachhook, prompt=prompt, max_new_tokens=1)
-    # At the subject's last token, in every layer, it is the edit about it.
-    at_subject = [one for one in fired if one["text"].strip() in name and one["edits"] == [edit]]
-    layers = coachhook.http.get("/batches/1").json()["hyperparameters"]["layers"]
-    assert [one["layer"] for one in at_subject][-len(layers) :] == layers
+    found = generate(coachhook, prompt=prompt, max_new_tokens=1, explain=True)
+    fired = found["explain"]
+    assert [one["edits"] for one in fired] == edits
+    assert (found["text"] == " euro") == bool(edits)
     for one in fired:
-        assert one["z_score"] >= one["alpha"]
+        assert (one["token"], one["text"], one["layer"]) == (3, f" {name}", 0)
+        assert one["z_score"] >= one["alpha"] > 0
         assert set(one) == {"token", "text", "layer", "fired", "edits", "z_score", "alpha"}
-    score = {"prompt": prompt, "targets": ["euro"], "explain": True}
-    (found,) = coachhook.http.post("/score", json=score).json()["scores"]
-    assert [(f["token"], f["layer"], f["edits"]) for f in found["explain"]] == [
-        (f["token"], f["layer"], f["edits"]) for f in fired
+    body = {"prompt": prompt, "targets": ["euro"], "explain": True}
+    (score,) = coachhook.http.post("/score", json=body).json()["scores"]
+    assert [(one["token"], one["edits"]) for one in score["explain"]] == [
+        (one["token"], one["edits"]) for one in fired
     ]
 
 
