@@ -13,7 +13,8 @@ ROOM = 1_024  # edits that there is room for at first
 
 class Hits:
     """Counts on the model's device, so that no pass waits for them; by edit id, which count up from
-    one: eight bytes an edit, twice that at most. Versions count together.
+    one: eight bytes an edit, twice that at most. Versions count together. A token that is run anew,
+    after the cache was full, counts anew.
     """
 
     def __init__(self) -> None:
@@ -33,10 +34,10 @@ class Hits:
         counts = self._counts
         return int(counts[edit_id]) if edit_id < len(counts) else 0
 
-    # Counts that begin in a pass that scores are added to in those that generate, too.
+    # What a scoring pass makes in its inference mode, one that generates could not add to.
     @torch.inference_mode(False)
     def _owners_of(self, codebook: Codebook, device: torch.device) -> Tensor:
-        """Makes room for them, too."""
+        """Of each entry [entries]. There is room to count them from now on."""
         room = len(self._counts)
         while room <= max(codebook.owners):
             room *= 2

@@ -15,6 +15,7 @@ from service.editing.overlays import Overlay
 from service.editing.requests import EditRequest
 from service.engine.engine import Engine
 from service.engine.explaining import Firing
+from service.engine.hits import ROOM
 from service.engine.overlay import module_at
 from service.engine.running import Generation, Wanted
 from service.engine.scoring import Continuation
@@ -270,30 +271,27 @@ def test_a_firing_of_hook_layers_names_the_edit_with_the_largest_part() -> None:
 @pytest.mark.parametrize("replacement", list(Replacement))
 @pytest.mark.parametrize("model_type", ["llama", "gptj"])
 def test_every_replacement(model_type: str, replacement: Replacement) -> None:
-    """`replace_prompt` goes by the prompt's last token alone, whatever else is near an entry."""
-    overlay = codebook(model_of(model_type), replacement, TEXT)
+    """All tokens are near an entry; `replace_prompt` asks for the prompt's last alone."""
+    book = codebook(model_of(model_type), replacement, TEXT)
+    rows = book.rows(range(len(book)))
+    assert book.site is not None
+    owners = tuple(ROOM + owner for owner in rows.owners)
+    every = replace(rows, radii=rows.radii + 1e6, owners=owners)
+    overlay = Codebook.empty().with_rows(book.site, every)
+
     text, fired = explained(model_type, overlay)
-    indices = {one.index for one in fired}
-    queries = range(len(TEXT) - 1, len(text))
-    assert indices <= set(queries)
-    if replacement is Replacement.PROMPT:
-        assert indices == {len(TEXT) - 1}
+
+    last = len(TEXT) - 1
+    queries = [last] if replacement is Replacement.PROMPT else list(range(last, len(text)))
+    assert [one.index for one in fired if one.fired] == queries
+
     engine = Engine(model_of(model_type))
+    target = (*text[len(TEXT) :], 1)
+    (score,) = engine.answer(overlay, [Continuation(TEXT, target)], explain=True)
+    assert score.record is not None
+    assert [(one.index, one.edits) for one in score.record.firings] == [
+        (one.index, one.edits) for one in fired
+    ]
     say(engine, Wanted(TEXT, overlay, 6))
-    hits = sum(engine.hits.of(owner) for owner in set(overlay.owners))
-    assert hits == sum(one.fired for one in fired)
+    assert sum(engine.hits.of(owner) for owner in set(overlay.owners)) == 2 * len(queries)
     engine.stop()
-
-
-def test_a_prompt_that_is_scored_explains_every_replacement_alike() -> None:
-    model = model_of("llama")
-    for replacement in Replacement:
-        overlay = codebook(model, replacement, TEXT)
-        text, fired = explained("llama", overlay)
-        engine = Engine(model)
-        target = (*text[len(TEXT) :], 1)
-        (score,) = engine.answer(overlay, [Continuation(TEXT, target)], explain=True)
-        assert score.record is not None
-        assert [(f.index, f.edits, f.fired) for f in score.record.firings] == [
-            (f.index, f.edits, f.fired) for f in fired
-        ]
