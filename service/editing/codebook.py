@@ -7,12 +7,16 @@ lies within that key's radius, and by the module itself otherwise.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import torch
 from torch import Tensor
 
+from service.editing import shelf
+from service.editing.blocks import Table
+from service.editing.nearest import distances
+from service.editing.shelf import Held, Match, Shelf
 from service.errors import ConflictError
 
 Label = tuple[int, ...]  # token ids of the target
@@ -20,8 +24,6 @@ Label = tuple[int, ...]  # token ids of the target
 # Of two clashing entries the older keeps a hair less than half the way, so that a query exactly
 # between them has one owner.
 SPLIT_GAP = 1e-5
-# New keys whose distances to all entries are held at once.
-KEYS_AT_ONCE = 256
 # Keys closer than this share of their length are one key: floating-point noise, not two places.
 COINCIDENT = 1e-4
 
@@ -69,66 +71,65 @@ class Rows:
     owners: tuple[int, ...]  # ids of the edits that wrote the values
 
 
-@dataclass(frozen=True)
-class Match:
-    """The nearest entry of each query, and whether it answers."""
-
-    entry: Tensor  # [q] int64
-    distance: Tensor  # [q] float32
-    fires: Tensor  # [q] bool
-
-
+@dataclass(frozen=True, eq=False)
 class Codebook:
-    """An immutable codebook: `insert` and `with_rows` return another one."""
+    """An immutable codebook: `insert` and `with_rows` return another one. Its entries are kept on
+    the CPU in float32; where the model looks them up is a shelf.
+    """
 
-    def __init__(self, site: Site | None, rows: Rows, digests: tuple[bytes, ...]) -> None:
-        self.site = site
-        self.keys = rows.keys
-        self.values = rows.values
-        self.radii = rows.radii
-        self.labels = rows.labels
-        self.owners = rows.owners
-        self._digests = digests
+    site: Site | None = None
+    key_table: Table = field(default_factory=Table)  # [n, d_key]
+    value_table: Table = field(default_factory=Table)  # [n, d_value]
+    radii: Tensor = field(default_factory=lambda: torch.empty(0))  # [n] float32
+    labels: tuple[Label, ...] = ()
+    owners: tuple[int, ...] = ()  # ids of the edits that wrote the values
+    digests: tuple["Digest", ...] = ()
+    held: Held | None = None  # on a shelf
 
     @classmethod
     def empty(cls) -> "Codebook":
         """The base model's: no entries, and no site yet."""
-        nothing = torch.empty(0)
-        return cls(None, Rows((), torch.empty(0, 0), torch.empty(0, 0), nothing, (), ()), ())
+        return cls()
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
+    def keys(self) -> Tensor:
+        """[n, d_key], a copy."""
+        return self.key_table.rows(range(len(self)))
+
+    @property
+    def values(self) -> Tensor:
+        """[n, d_value], a copy."""
+        return self.value_table.rows(range(len(self)))
+
+    @property
     def checksum(self) -> str:
         """sha256 of everything that decides what the model says, row by row."""
-        return hashlib.sha256(repr(self.site).encode() + b"".join(self._digests)).hexdigest()
+        rows = b"".join(digest.row for digest in self.digests)
+        return hashlib.sha256(repr(self.site).encode() + rows).hexdigest()
 
     def look_up(self, queries: Tensor) -> Match:
         """Finds the nearest entry of each of `queries` [q, d_key]; there must be an entry."""
-        distance, entry = _distances(queries.float(), self.keys).min(dim=1)
-        return Match(entry, distance, distance <= self.radii[entry])
+        (match,) = look_up([(self, queries)])
+        return match
 
-    def to(self, device: torch.device) -> "Codebook":
-        if self.keys.device == device:
-            return self
-        rows = self.rows(range(len(self)))
-        moved = Rows(
-            rows.index,
-            rows.keys.to(device),
-            rows.values.to(device),
-            rows.radii.to(device),
-            rows.labels,
-            rows.owners,
-        )
-        return Codebook(self.site, moved, self._digests)
+    def on(self, shelf: Shelf) -> "Codebook":
+        """The same codebook, looked up on a shelf of its site."""
+
+        def read(entries: Sequence[int]) -> tuple[Tensor, Tensor]:
+            return self.key_table.rows(entries), self.value_table.rows(entries)
+
+        contents = [digest.content for digest in self.digests]
+        return replace(self, held=shelf.hold(contents, self.radii, read))
 
     def rows(self, index: Sequence[int]) -> Rows:
         at = list(index)
         return Rows(
             tuple(at),
-            self.keys[at],
-            self.values[at],
+            self.key_table.rows(at),
+            self.value_table.rows(at),
             self.radii[at],
             tuple(self.labels[i] for i in at),
             tuple(self.owners[i] for i in at),
@@ -136,7 +137,7 @@ class Codebook:
 
     def with_rows(self, site: Site, rows: Rows) -> "Codebook":
         """The codebook with `rows` written over it; rows past its end must follow it closely."""
-        draft = Draft(self, site, rows.keys.shape[1], rows.values.shape[1], len(rows.index))
+        draft = Draft(self, site)
         for at, index in enumerate(rows.index):
             entry = _Entry(rows.keys[at], rows.values[at], rows.labels[at], rows.owners[at])
             draft.write(index, entry, float(rows.radii[at]))
@@ -148,54 +149,40 @@ class Codebook:
         """
         if not targets:
             return self
-        draft = self.draft(site, targets)
+        draft = Draft(self, site)
         draft.insert(targets, radius)
         return draft.codebook()
 
     def difference(self, parent: "Codebook") -> Rows:
         """The rows in which this codebook differs from the one that it grew from."""
         known = len(parent)
-        pairs = zip(self._digests, parent._digests, strict=False)
+        pairs = zip(self.digests, parent.digests, strict=False)
         changed = [i for i, (now, then) in enumerate(pairs) if now != then]
         return self.rows([*changed, *range(known, len(self))])
 
-    def draft(self, site: Site, targets: Sequence[Target]) -> "Draft":
-        """A draft with room for `targets`."""
-        first = targets[0]
-        room = sum(len(target.keys) for target in targets)
-        return Draft(self, site, first.keys.shape[1], first.values.shape[1], room)
-
 
 class Draft:
-    """A codebook under construction: rows are written in place, then `codebook()` seals them."""
+    """A codebook under construction: what is written over the base; `codebook()` seals it."""
 
-    def __init__(self, base: Codebook, site: Site, d_key: int, d_value: int, room: int) -> None:
+    def __init__(self, base: Codebook, site: Site) -> None:
         if base.site not in (None, site):
             raise ConflictError(
                 f"this log's codebook sits at {base.site}, and an edit asks for {site}"
             )
+        self._base = base
         self._site = site
-        size = len(base)
-        self._keys = torch.zeros(size + room, d_key)
-        self._values = torch.zeros(size + room, d_value)
-        self._radii = torch.zeros(size + room)
-        if size:
-            self._keys[:size] = base.keys
-            self._values[:size] = base.values
-            self._radii[:size] = base.radii
-        self._labels = list(base.labels)
-        self._owners = list(base.owners)
-        self._digests = list(base._digests)
-        self._touched: set[int] = set()
+        self._size = len(base)
+        self._written: dict[int, _Entry] = {}
+        self._radii: dict[int, float] = {}
 
     def insert(self, targets: Sequence[Target], radius: float) -> list[list[int]]:
         """Inserts each target under each of its keys; returns the entries that they went to."""
         keys = torch.cat([target.keys for target in targets])
         # Entries keep their keys, so that all distances can be had at once.
-        size = len(self._labels)
-        among = _distances(keys, keys)
-        known = [_nearest(some, self._keys[:size]) for some in keys.split(KEYS_AT_ONCE)]
-        nearest = (pair for pairs in known for pair in pairs)
+        size = self._size
+        among = distances(keys, keys)
+        rows, least = self._base.key_table.nearest(keys)
+        nearest = zip(least.tolist(), rows.tolist(), strict=True)
         added: list[int] = []  # which of the keys have entries of their own
         number = 0
         entries: list[list[int]] = []
@@ -218,73 +205,84 @@ class Draft:
     def _insert(self, new: "_Entry", radius: float, near: int, distance: float) -> int:
         """`near`: the entry nearest to the new one, and how far it is."""
         if distance < torch.inf:
-            reach = float(self._radii[near])
+            reach = self._radius(near)
             if distance <= radius + reach:
-                if self._labels[near] == new.label:
-                    self._rewrite(near, new, max(distance, reach))
+                held = self._entry(near)
+                # An entry keeps its key when it gets a new value, label and owner.
+                renewed = replace(new, key=held.key)
+                if held.label == new.label:
+                    self.write(near, renewed, max(distance, reach))
                     return near
                 if distance <= COINCIDENT * float(torch.linalg.vector_norm(new.key)):
                     # A correction of a correction: no radius can part the two.
-                    self._rewrite(near, new, reach)
+                    self.write(near, renewed, reach)
                     return near
-                self.write(near, self._entry(near), distance / 2 - SPLIT_GAP)
+                self.write(near, held, distance / 2 - SPLIT_GAP)
                 radius = distance / 2
-        size = len(self._labels)
-        self.write(size, new, radius)
-        return size
-
-    def _rewrite(self, at: int, new: "_Entry", radius: float) -> None:
-        """Gives an entry a new value, label and owner under its old key."""
-        self.write(at, replace(new, key=self._keys[at]), radius)
+        self.write(self._size, new, radius)
+        return self._size - 1
 
     def _entry(self, at: int) -> "_Entry":
-        return _Entry(self._keys[at], self._values[at], self._labels[at], self._owners[at])
+        if at in self._written:
+            return self._written[at]
+        rows = self._base.rows([at])
+        return _Entry(rows.keys[0], rows.values[0], rows.labels[0], rows.owners[0])
+
+    def _radius(self, at: int) -> float:
+        return self._radii[at] if at in self._radii else float(self._base.radii[at])
 
     def write(self, at: int, entry: "_Entry", radius: float) -> None:
         """Writes one row, or the next one after the last."""
-        if at == len(self._labels):
-            self._labels.append(entry.label)
-            self._owners.append(entry.owner)
-            self._digests.append(b"")
-        self._keys[at] = entry.key
-        self._values[at] = entry.value
-        self._radii[at] = radius
-        self._labels[at] = entry.label
-        self._owners[at] = entry.owner
-        self._touched.add(at)
+        self._size = max(self._size, at + 1)
+        self._written[at] = entry
+        self._radii[at] = float(torch.tensor(radius, dtype=torch.float32))
 
     def codebook(self) -> Codebook:
-        size = len(self._labels)
-        for entry in self._touched:
-            self._digests[entry] = self._digest(entry)
-        rows = Rows(
-            tuple(range(size)),
-            self._keys[:size],
-            self._values[:size],
-            self._radii[:size],
-            tuple(self._labels),
-            tuple(self._owners),
+        base, written = self._base, self._written
+        more = self._size - len(base)
+        radii = torch.cat([base.radii, torch.empty(more)])
+        labels = [*base.labels, *[()] * more]
+        owners = [*base.owners, *[0] * more]
+        digests = [*base.digests, *[Digest(b"", b"")] * more]
+        for at, entry in written.items():
+            radii[at] = self._radii[at]
+            labels[at], owners[at] = entry.label, entry.owner
+            digests[at] = entry.digest(radii[at])
+        return Codebook(
+            self._site,
+            base.key_table.with_rows({at: entry.key for at, entry in written.items()}),
+            base.value_table.with_rows({at: entry.value for at, entry in written.items()}),
+            radii,
+            tuple(labels),
+            tuple(owners),
+            tuple(digests),
         )
-        return Codebook(self._site, rows, tuple(self._digests))
-
-    def _digest(self, entry: int) -> bytes:
-        hasher = hashlib.sha256(repr(self._labels[entry]).encode())
-        for tensor in (self._keys[entry], self._values[entry], self._radii[entry]):
-            hasher.update(tensor.numpy().tobytes())
-        return hasher.digest()
 
 
-def _distances(queries: Tensor, keys: Tensor) -> Tensor:
-    """[q, k], each the same whatever else is asked for with it."""
-    return torch.cdist(queries, keys, compute_mode="donot_use_mm_for_euclid_dist")
+def look_up(asked: Sequence[tuple[Codebook, Tensor]]) -> list[Match]:
+    """Finds the nearest entry of each of a codebook's queries [q, d_key], for many codebooks; each
+    has an entry. Those on one shelf share a matrix product.
+    """
+    standing = [(book.held, queries) for book, queries in asked if book.held is not None]
+    found = iter(shelf.look_up(standing))
+    return [
+        _look_up(book, queries) if book.held is None else next(found) for book, queries in asked
+    ]
 
 
-def _nearest(queries: Tensor, keys: Tensor) -> list[tuple[float, int]]:
-    """Each query's distance to the nearest of `keys`, and which that is."""
-    if not len(keys):
-        return [(torch.inf, 0)] * len(queries)
-    distance, entry = _distances(queries, keys).min(dim=1)
-    return list(zip(distance.tolist(), entry.tolist(), strict=True))
+def _look_up(codebook: Codebook, queries: Tensor) -> Match:
+    """On the CPU."""
+    entry, distance = codebook.key_table.nearest(queries)
+    values = codebook.value_table.rows(entry.tolist())
+    return Match(entry, distance, distance <= codebook.radii[entry], values)
+
+
+@dataclass(frozen=True)
+class Digest:
+    """sha256 of an entry."""
+
+    row: bytes  # label, key, value and radius
+    content: bytes  # all but the radius
 
 
 @dataclass(frozen=True)
@@ -295,3 +293,11 @@ class _Entry:
     value: Tensor  # [d_value]
     label: Label
     owner: int
+
+    def digest(self, radius: Tensor) -> Digest:
+        hasher = hashlib.sha256(repr(self.label).encode())
+        hasher.update(self.key.numpy().tobytes())
+        hasher.update(self.value.numpy().tobytes())
+        content = hasher.digest()
+        hasher.update(radius.numpy().tobytes())
+        return Digest(hasher.digest(), content)

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from service.domain.edits import Correction
 from service.editing.architectures import architecture_of, layers_of
-from service.editing.codebook import Codebook, Replacement, Site, Target
+from service.editing.codebook import Codebook, Draft, Replacement, Site, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.descent import descend
 from service.editing.requests import EditRequest, edit_request
@@ -187,7 +187,7 @@ class Grace:
         entry, at the module's own output (None); where it widens one, at that entry's value, which
         may be set by a batch-mate (its number, and which of its values) of an earlier wave.
         """
-        entries_of = codebook.draft(self.site, drafts).insert(drafts, self.hyperparameters.radius)
+        entries_of = Draft(codebook, self.site).insert(drafts, self.hyperparameters.radius)
         writer: dict[int, tuple[int, int]] = {}  # entry -> the batch-mate's value that it holds
         wave_of: list[int] = []
         waves: list[dict[int, list[Start]]] = []
@@ -203,7 +203,7 @@ class Grace:
                     starts[position] = mate
                     wave = max(wave, wave_of[mate[0]] + 1)
                 elif mate is None and entry < len(codebook) and codebook.labels[entry] == label:
-                    starts[position] = codebook.values[entry]
+                    starts[position] = codebook.rows([entry]).values[0]
             writer |= {
                 entry: (number, position)
                 for entry, position in zip(entries, target.value_of, strict=True)

@@ -10,6 +10,7 @@ from torch import nn
 
 from service.domain.edits import Format
 from service.editing.architectures import layers_of
+from service.editing.codebook import Codebook
 from service.editing.interruption import interruptible, is_interruptible
 from service.editing.overlays import Overlay
 from service.editing.samples import end_tokens
@@ -25,6 +26,7 @@ from service.engine.padded import PaddedBatch
 from service.engine.paged import PagedBatch, is_paged
 from service.engine.running import Listener, Run, Wanted
 from service.engine.scoring import Continuation, Score, next_tokens, score
+from service.engine.shelves import Shelves
 from service.engine.turns import Party, Turn, Turns
 
 # Of generation, which a long prompt may raise: it must fit in one.
@@ -59,6 +61,7 @@ class Engine:
         self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
         for layer in layers_of(loaded.model):
             tap(layer)
+        self._shelves = Shelves(loaded.model.dtype, loaded.device)
         self._generator = Generator(
             self._batch, self.still, loaded.tokenizer, end_tokens(loaded.model), most_texts
         )
@@ -73,6 +76,8 @@ class Engine:
                 for module in fresh:
                     tap(module)
             self._prepared |= fresh
+        if isinstance(overlay, Codebook):
+            return self._shelves.place(overlay)
         return overlay.to(self.loaded.device)
 
     @contextmanager

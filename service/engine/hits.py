@@ -6,7 +6,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from service.editing.codebook import Codebook, Match
+from service.editing.codebook import Codebook
+from service.editing.shelf import Match
 
 ROOM = 1_024  # edits that there is room for at first
 

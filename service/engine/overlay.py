@@ -15,6 +15,7 @@ from service.editing.codebook import Codebook, Replacement, Site
 from service.editing.gates import Tokens
 from service.editing.hooked import Hooked
 from service.editing.overlays import Overlay
+from service.editing.shelf import Match
 from service.editing.taps import after, per_text
 from service.engine.watching import Watch
 
@@ -65,16 +66,30 @@ def answer(
     watch: Watch | None = None,
 ) -> Tensor:
     """Replaces rows of `outputs` [b, t, d_value] where `inputs` [b, t, d_key] at `queries` [b, t]
-    fall inside an entry's radius. The replaced rows are those that `replacement` names;
-    `replace_prompt` goes by the first query of a text, its prompt's last token.
+    fall inside an entry's radius.
+    """
+    asking = looked_up(replacement, queries)
+    match = codebook.look_up(inputs[asking])
+    if watch is not None:
+        watch.answered(codebook, asking, match)
+    return replaced(match, replacement, outputs, asking)
+
+
+def looked_up(replacement: Replacement, queries: Tensor) -> Tensor:
+    """Which of `queries` [b, t]: `replace_prompt` goes by the first of a text alone, its prompt's
+    last token.
     """
     if replacement is Replacement.PROMPT:
-        queries = queries & (queries.cumsum(dim=1) == 1)
+        return queries & (queries.cumsum(dim=1) == 1)
+    return queries
+
+
+def replaced(match: Match, replacement: Replacement, outputs: Tensor, queries: Tensor) -> Tensor:
+    """`outputs` [b, t, d_value] with the values of entries that fire at `queries` [b, t], those
+    that were looked up, in the rows that `replacement` names.
+    """
     text, column = queries.nonzero(as_tuple=True)
-    match = codebook.look_up(inputs[text, column])
-    if watch is not None:
-        watch.answered(codebook, queries, match)
-    values = codebook.values[match.entry].to(outputs.dtype)  # [q, d_value]
+    values = match.values.to(outputs.dtype)  # [q, d_value]
     if replacement is not Replacement.PROMPT:
         own = outputs[text, column]
         replaced = torch.where(match.fires[:, None], values, own)

@@ -6,9 +6,8 @@ numbers are the same whichever others share the pass.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,78 +16,17 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from service.editing.architectures import down_projection_of
-from service.editing.codebook import Codebook, Replacement
+from service.editing.codebook import Codebook, Replacement, Site
 from service.editing.gates import Gate, Sums, Tokens
 from service.editing.hook_layer import HookLayers
 from service.editing.hooked import gated
 from service.editing.overlays import Overlay
-from service.editing.taps import After, after
+from service.editing.taps import after
 from service.engine.explaining import Spot
+from service.engine.grid import Change, Grid, Stretch
 from service.engine.hits import Hits
-from service.engine.overlay import answer, module_at
-from service.engine.running import Run
+from service.engine.packed_codebooks import Asked, Watching, answering
 from service.engine.watching import Watch
-
-# Inputs and outputs of a module [b, t, d] to its outputs as they shall be.
-Change = Callable[[Tensor, Tensor], Tensor]
-# Rows of a pass to who watches them.
-Watching = Callable[[Tensor], Watch]
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Consecutive tokens of one text in a pass."""
-
-    run: Run
-    row: int  # of the first of them
-    past: int  # how many of the text's tokens earlier passes have seen
-    length: int
-
-    @property
-    def first_query(self) -> int:
-        """The first of these tokens whose next one is wanted; `length` if that comes later."""
-        return min(max(len(self.run.wanted.prompt) - 1 - self.past, 0), self.length)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Rows of a pass as texts side by side; padding stands at any row."""
-
-    rows: Tensor  # [b, t] int64
-    present: Tensor  # [b, t] bool
-    queries: Tensor  # [b, t] bool
-
-    @classmethod
-    def of(cls, stretches: Sequence[Stretch], device: torch.device) -> "Grid":
-        """One text a line."""
-        width = max(one.length for one in stretches)
-        start, length, first = torch.tensor(
-            [(one.row, one.length, one.first_query) for one in stretches], device=device
-        ).T[:, :, None]
-        columns = torch.arange(width, device=device)
-        present = columns < length
-        return cls(start + columns * present, present, present & (columns >= first))
-
-    @classmethod
-    def line(cls, spans: Sequence[range], device: torch.device) -> "Grid":
-        """All on one line, for what looks at each token by itself; all count as queries."""
-        rows = torch.tensor([[row for span in spans for row in span]], device=device)
-        every = torch.ones_like(rows, dtype=torch.bool)
-        return cls(rows, every, every)
-
-    def put(self, change: Change) -> After:
-        """What a module must do after a pass, to change these rows."""
-
-        def function(args: tuple[Any, ...], output: Tensor) -> Tensor:
-            home = self.rows.device
-            inputs = args[0].reshape(-1, args[0].shape[-1]).to(home)
-            outputs = output.reshape(-1, output.shape[-1]).to(home)
-            changed = change(inputs[self.rows], outputs[self.rows])
-            rows = self.rows[self.present]
-            done = outputs.index_put((rows,), changed[self.present])
-            return done.view_as(output).to(output.device)
-
-        return function
 
 
 class Memory:
@@ -133,16 +71,21 @@ def pinned(
     for one in stretches:
         if one.run.wanted.overlay is not None:
             groups[one.run.wanted.overlay].append(one)
+    books: defaultdict[Site, list[Asked]] = defaultdict(list)
     with ExitStack() as stack:
         for overlay, group in groups.items():
             if isinstance(overlay, Codebook):
-                stack.enter_context(_answering(model, overlay, group, watching))
+                site, asked = overlay.site, Asked.of(overlay, group, model.device, watching)
+                if site is not None and asked is not None:
+                    books[site].append(asked)
             elif overlay.gate is Gate.SEQUENCE:
                 begun = [one for one in group if one.past]
                 for some in (begun, [one for one in group if not one.past]):
                     stack.enter_context(_gated_by_sequence(model, overlay, some, memory, watching))
             else:
                 stack.enter_context(_gated_by_token(model, overlay, group, watching))
+        for site, books_asked in books.items():
+            stack.enter_context(answering(model, site, books_asked))
         yield
 
 
@@ -154,36 +97,6 @@ def _spots(stretches: Sequence[Stretch]) -> dict[int, Spot]:
         if s.run.record is not None
         for i, token in enumerate(s.run.tokens[s.past : s.past + s.length])
     }
-
-
-@contextmanager
-def _answering(
-    model: PreTrainedModel, codebook: Codebook, group: Sequence[Stretch], watching: Watching
-) -> Iterator[None]:
-    site = codebook.site
-    if site is None:
-        yield
-        return
-    if site.replacement is Replacement.LAST:
-        asked = [range(s.row + s.first_query, s.row + s.length) for s in group]
-        if not any(asked):
-            yield
-            return
-        grid = Grid.line(asked, model.device)
-    else:
-        if site.replacement is Replacement.PROMPT:
-            group = [one for one in group if not one.past]
-        if not group:
-            yield
-            return
-        grid = Grid.of(group, model.device)
-    replacement, watch = site.replacement, watching(grid.rows)
-
-    def change(inputs: Tensor, outputs: Tensor) -> Tensor:
-        return answer(codebook, replacement, inputs, outputs, grid.queries, watch)
-
-    with after({module_at(model, site): grid.put(change)}):
-        yield
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from transformers import DynamicCache, PreTrainedModel
 
 from service.editing.padding import pad_left
 from service.engine.batch import ACTIVE
+from service.engine.grid import Stretch
 from service.engine.hits import Hits
-from service.engine.packing import Memory, Stretch, pinned
+from service.engine.packing import Memory, pinned
 from service.engine.running import Run
 from service.engine.sampling import Choice, choose
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from service.editing.codebook import Codebook, Match
+from service.editing.codebook import Codebook
 from service.editing.hook_layer import HookLayer
+from service.editing.shelf import Match
 from service.engine.explaining import Spot
 from service.engine.hits import Hits
 
@@ -29,14 +30,13 @@ class Watch:
             self.rows[queries].tolist(),
             match.entry.tolist(),
             match.distance.tolist(),
-            codebook.radii[match.entry].tolist(),
             match.fires.tolist(),
             strict=True,
         )
-        for row, entry, distance, radius, fired in found:
+        for row, entry, distance, fired in found:
             spot = self.spots.get(row)
             if spot is not None:
-                edit = codebook.owners[entry]
+                edit, radius = codebook.owners[entry], float(codebook.radii[entry])
                 spot.record.answered(spot, codebook.site.layer, edit, distance, radius, fired)
 
     def added(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from service.editing.blocks import BLOCK
 from service.editing.changes import decode, encode
 from service.editing.codebook import Codebook, Label, Replacement, Site, Target
 from service.editing.codebook_change import CodebookChange
@@ -11,6 +12,7 @@ from service.errors import ConflictError
 
 SITE = Site(3, "mlp", Replacement.LAST)
 RADIUS = 1.0
+CHECKSUM = "8580ea43cd2fa0564e91af1bd6c83da17ca40d34c56cb20a2d4901da96ce2d06"
 
 
 def target(edit_id: int, key: tuple[float, float], label: Label = (7,)) -> Target:
@@ -98,6 +100,24 @@ def test_the_checksum_sees_every_bit(what: str) -> None:
     tensor: Tensor = getattr(rows, what)
     tensor.view(torch.int32)[(0,) * tensor.dim()] += 1
     assert codebook.with_rows(SITE, rows).checksum != codebook.checksum
+
+
+def test_versions_share_all_blocks_but_those_that_differ() -> None:
+    keys = [(3.0 * number, 0.0) for number in range(3 * BLOCK + 5)]
+    old = grown(*(target(number, key) for number, key in enumerate(keys)))
+    new = old.insert(SITE, [target(9_000, (0, 99)), target(9_001, (3.0 * BLOCK, 0.5))], RADIUS)
+    pairs = zip(old.value_table.blocks, new.value_table.blocks, strict=True)
+    assert [one is other for one, other in pairs] == [True, False, True, False]
+    assert new.owners[BLOCK] == 9_001
+    assert torch.equal(new.values[BLOCK], torch.tensor([9_001.0, 0, 0]))
+    assert len(new) == len(old) + 1
+    assert new.values[:BLOCK].tolist() == old.values[:BLOCK].tolist()
+    assert answers(new, (3.0 * BLOCK, 0), (0, 99), (6.0 * BLOCK, 0)) == [9_001, 9_000, 2 * BLOCK]
+
+
+def test_checksums_are_those_of_old_logs() -> None:
+    codebook = grown(target(1, (0, 0)), target(2, (1.5, 0), (8,)))
+    assert codebook.checksum == CHECKSUM
 
 
 def test_a_codebook_has_one_site() -> None:

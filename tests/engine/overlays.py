@@ -13,6 +13,7 @@ from service.editing.overlays import Overlay
 from service.editing.taps import after
 from service.engine.loading import LoadedModel
 from service.engine.overlay import module_at
+from service.engine.shelves import Shelves
 from tests.models import atlas
 from tests.tiny import VOCABULARY, WIDTH, tiny
 
@@ -63,7 +64,8 @@ def codebook(loaded: LoadedModel, replacement: Replacement, text: Sequence[int])
     values = torch.randn(len(some), WIDTH, generator=torch.Generator().manual_seed(2))
     owners = tuple(range(len(some)))
     rows = Rows(owners, keys[some], values, radius[some], tuple((i,) for i in owners), owners)
-    return Codebook.empty().with_rows(site, rows)
+    shelves = Shelves(loaded.model.dtype, loaded.device)
+    return shelves.place(Codebook.empty().with_rows(site, rows))
 
 
 def every_overlay(loaded: LoadedModel) -> dict[str, Overlay | None]:

@@ -1,0 +1,72 @@
+"""Tokens of a pass, which lie end to end, as texts side by side."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from service.editing.taps import After
+from service.engine.running import Run
+
+# Inputs and outputs of a module [b, t, d] to its outputs as they shall be.
+Change = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive tokens of one text in a pass."""
+
+    run: Run
+    row: int  # of the first of them
+    past: int  # how many of the text's tokens earlier passes have seen
+    length: int
+
+    @property
+    def first_query(self) -> int:
+        """The first of these tokens whose next one is wanted; `length` if that comes later."""
+        return min(max(len(self.run.wanted.prompt) - 1 - self.past, 0), self.length)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of a pass as texts side by side; padding stands at any row."""
+
+    rows: Tensor  # [b, t] int64
+    present: Tensor  # [b, t] bool
+    queries: Tensor  # [b, t] bool
+
+    @classmethod
+    def of(cls, stretches: Sequence[Stretch], device: torch.device) -> "Grid":
+        """One text a line."""
+        width = max(one.length for one in stretches)
+        start, length, first = torch.tensor(
+            [(one.row, one.length, one.first_query) for one in stretches], device=device
+        ).T[:, :, None]
+        columns = torch.arange(width, device=device)
+        present = columns < length
+        return cls(start + columns * present, present, present & (columns >= first))
+
+    @classmethod
+    def line(cls, spans: Sequence[range], device: torch.device) -> "Grid":
+        """All on one line, for what looks at each token by itself; all count as queries."""
+        rows = torch.tensor([[row for span in spans for row in span]], device=device)
+        every = torch.ones_like(rows, dtype=torch.bool)
+        return cls(rows, every, every)
+
+    def put(self, change: Change) -> After:
+        """What a module must do after a pass, to change these rows."""
+
+        def function(args: tuple[Any, ...], output: Tensor) -> Tensor:
+            home = self.rows.device
+            inputs = args[0].reshape(-1, args[0].shape[-1]).to(home)
+            outputs = output.reshape(-1, output.shape[-1]).to(home)
+            changed = change(inputs[self.rows], outputs[self.rows])
+            return self.over(outputs, changed).view_as(output).to(output.device)
+
+        return function
+
+    def over(self, outputs: Tensor, changed: Tensor) -> Tensor:
+        """All rows of a pass [n, d], with these [b, t, d] changed."""
+        return outputs.index_put((self.rows[self.present],), changed[self.present])
