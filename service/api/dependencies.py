@@ -53,7 +53,8 @@ class Services:
         return reasons
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
+    # Not waiting for anything; but what is no coroutine is run in a thread of its own.
     found: Services = request.app.state.services
     return found
 

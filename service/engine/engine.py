@@ -24,6 +24,7 @@ from service.engine.loading import LoadedModel
 from service.engine.overlay import modules_of
 from service.engine.padded import PaddedBatch
 from service.engine.paged import PagedBatch, is_paged
+from service.engine.post import Post
 from service.engine.running import Listener, Run, Wanted
 from service.engine.scoring import Continuation, Score, next_tokens, score
 from service.engine.shelves import Shelves
@@ -145,6 +146,11 @@ class Engine:
     def stop(self) -> None:
         """Leaves no thread behind; texts that have not ended fail."""
         self._generator.stop()
+
+    @property
+    def post(self) -> Post:
+        """By which listeners hand on what they hear to event loops."""
+        return self._generator.post
 
     @property
     def trouble(self) -> str | None:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from transformers import PreTrainedTokenizerBase
 
 from service.engine.batch import ACTIVE, Batch
+from service.engine.post import Post
 from service.engine.running import Listener, Run, Wanted
 from service.errors import GenerationError, OverloadedError, StoppingError
 
@@ -49,6 +50,7 @@ class Generator:
         self._slots = list(range(ACTIVE))
         self._failures = 0
         self.trouble: str | None = None  # why it is unwell
+        self.post = Post()  # for its listeners
 
     def submit(self, *asked: tuple[Wanted, Listener]) -> list[Run]:
         """Takes all of these texts, or raises `OverloadedError` or `StoppingError`."""
@@ -103,7 +105,9 @@ class Generator:
                 self._note_failure(error)
                 batch = None  # nobody knows what the pass has left of it
                 self._end(self._active, GenerationError())
+            self.post.send()
         self._end([*self._active, *self._waiting], StoppingError())
+        self.post.send()
 
     def _work_has_come(self) -> bool:
         """Sleeps until there is something to do; False if it is to stop."""

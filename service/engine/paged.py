@@ -103,14 +103,17 @@ class PagedBatch:
         return list(zip(asking, self._runner.choices, strict=True))
 
     def _packed(self) -> tuple[list[Stretch], list[Run]]:
-        """The pass at hand: its stretches in order, and the texts that want a token of it."""
+        """Of the pass at hand: the stretches of texts that pin an overlay, in order, and the texts
+        that want a token of it.
+        """
         stretches, asking, row = [], [], 0
         inputs = cast("ContinuousBatchingIOs", self._processor.inputs_and_outputs)
         for future in inputs.requests_in_batch:
             run = self._runs[future.state.request_id]
             length = future.query_length
-            # What the library counts as seen has this pass's tokens in it already.
-            stretches.append(Stretch(run, row, future.state.position_offset - length, length))
+            if run.wanted.overlay is not None:
+                # What the library counts as seen has this pass's tokens in it already.
+                stretches.append(Stretch(run, row, future.state.position_offset - length, length))
             row += length
             if future.has_new_token:
                 asking.append(run)

@@ -11,7 +11,9 @@ class Writing:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, stops: Sequence[str]) -> None:
         self._tokenizer = tokenizer
+        self._backend = tokenizer.backend_tokenizer
         self._stops = stops
+        self._longest = max((len(stop) for stop in stops), default=1)
         self._stream = DecodeStream(skip_special_tokens=False)
         self._tokens: list[int] = []
         self._shown = ""
@@ -21,7 +23,7 @@ class Writing:
     def add(self, token: int) -> str:
         """Takes one token and gives the text that it lets be shown."""
         self._tokens.append(token)
-        self._held += self._stream.step(self._tokenizer.backend_tokenizer, token) or ""
+        self._held += self._stream.step(self._backend, token) or ""
         found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
             self.stopped = True
@@ -50,8 +52,7 @@ class Writing:
 
     def _unsure(self) -> int:
         """How many characters at the end may begin a stop string."""
-        longest = max((len(stop) for stop in self._stops), default=0)
-        for length in range(min(longest - 1, len(self._held)), 0, -1):
+        for length in range(min(self._longest - 1, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-length:]) for stop in self._stops):
                 return length
         return 0

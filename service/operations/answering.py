@@ -56,6 +56,6 @@ class Answering:
     def _listener(self, number: int) -> Listener:
         def hear(event: Piece | Generation | Exception) -> None:
             # Of a loop that is closed: the engine takes the text for cancelled.
-            self._loop.call_soon_threadsafe(self._heard.put_nowait, (number, event))
+            self._engine.post.put(self._loop, self._heard.put_nowait, (number, event))
 
         return hear

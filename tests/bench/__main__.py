@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.bench import editors, grace, growth, memory
+from tests.bench import editors, grace, growth, memory, serving
 from tests.bench.figure import Figure
 from tests.bench.machine import described
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Progress], list[Figure]]] = {
     "editors": editors.run,
     "growth": growth.run,
     "memory": memory.run,
+    "serving": serving.run,
 }
 OUT = Path("build") / "bench.json"
 

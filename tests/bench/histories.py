@@ -4,17 +4,17 @@ import torch
 from transformers import PreTrainedModel
 
 from service.editing.architectures import down_projection_of, weight_of
-from service.editing.codebook import Codebook, Rows, Target
-from service.editing.grace import Grace
+from service.editing.codebook import Codebook, Rows, Site, Target
+from service.editing.gates import Gate
 from service.editing.hook_layer import HookLayer, HookLayers, Update
-from service.editing.locate import LocateEditor
+from service.editing.locate_hyperparameters import LocateHyperparameters
 
 BATCH = 50  # edits whose updates a hook layer keeps together
 FAR = 100.0  # how long random keys are made: no query comes near them
 FAINT = 1e-6  # how little hook layers change: the model says what it said
 
 
-def codebook(editor: Grace, like: Target, edits: int) -> Codebook:
+def codebook(site: Site, radius: float, like: Target, edits: int) -> Codebook:
     """As many edits as that, each with as many keys as `like`, all of them apart."""
     count = edits * len(like.keys)
     generator = torch.Generator().manual_seed(0)
@@ -22,17 +22,19 @@ def codebook(editor: Grace, like: Target, edits: int) -> Codebook:
         index=tuple(range(count)),
         keys=torch.randn(count, like.keys.shape[1], generator=generator) * FAR,
         values=torch.randn(count, like.values.shape[1], generator=generator),
-        radii=torch.full((count,), editor.hyperparameters.radius),
+        radii=torch.full((count,), radius),
         labels=tuple((number,) for number in range(count)),
         owners=tuple(number // len(like.keys) for number in range(count)),
     )
-    return Codebook.empty().with_rows(editor.site, rows)
+    return Codebook.empty().with_rows(site, rows)
 
 
-def hook_layers(model: PreTrainedModel, editor: LocateEditor, edits: int) -> HookLayers:
+def hook_layers(
+    model: PreTrainedModel, parameters: LocateHyperparameters, gate: Gate, edits: int
+) -> HookLayers:
     generator = torch.Generator().manual_seed(0)
-    state = editor.empty()
-    for number in editor.hyperparameters.layers:
+    state = HookLayers(gate, {})
+    for number in parameters.layers:
         d_out, d_in = weight_of(down_projection_of(model, number)).shape
         updates = tuple(
             Update(
@@ -43,6 +45,6 @@ def hook_layers(model: PreTrainedModel, editor: LocateEditor, edits: int) -> Hoo
             )
             for _ in range(edits // BATCH)
         )
-        layer = HookLayer(updates, alpha=editor.hyperparameters.alpha, deviation=1.0)
+        layer = HookLayer(updates, alpha=parameters.alpha, deviation=1.0)
         state = state.with_layer(number, layer)
     return state
