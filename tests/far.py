@@ -23,8 +23,6 @@ _setup_privateuseone_for_python_backend("far")
 FAR = torch.device("far:0")
 CPU = torch.device("cpu")
 aten = torch.ops.aten
-# These take their indices from the CPU too.
-INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
 
 
 class FarTensor(Tensor):
@@ -128,8 +126,7 @@ def _run(function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
 
 def _check_one_device(function: Any, tensors: list[Tensor]) -> None:
     for tensor in tensors:
-        index = function in INDEXING and tensor.dtype in (torch.int64, torch.bool)
-        if not isinstance(tensor, FarTensor) and tensor.dim() and not index:
+        if not isinstance(tensor, FarTensor) and tensor.dim():
             raise RuntimeError(f"{function} is given tensors of two devices")
 
 

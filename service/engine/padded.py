@@ -50,9 +50,10 @@ class PaddedBatch:
             left = [i for i, run in enumerate(cohort.runs) if run not in gone]
             if left and len(left) < len(cohort.runs):
                 cohort.runs = [cohort.runs[i] for i in left]
-                at = torch.tensor(left)  # on the CPU: layers may lie on several devices
+                at = torch.tensor(left, device=self._model.device)
                 cohort.present = cohort.present[at]
-                cohort.cache.batch_select_indices(at)
+                for layer in cohort.cache.layers:  # each on its own device
+                    layer.batch_select_indices(at.to(layer.device))
             elif not left:
                 cohort.runs = []
         self._cohorts = deque(cohort for cohort in self._cohorts if cohort.runs)
