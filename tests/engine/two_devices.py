@@ -20,6 +20,7 @@ from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
 from service.editing.requests import EditRequest, FactRequest, SubjectText
 from service.engine.generation import Generator
+from service.engine.hits import Hits
 from service.engine.loading import LoadedModel
 from service.engine.padded import PaddedBatch
 from service.engine.paged import is_paged
@@ -73,7 +74,7 @@ def test_generation() -> None:
     ]
     said = []
     for model in (whole.model, split.model):
-        batch = partial(PaddedBatch, model, 1_024)
+        batch = partial(PaddedBatch, model, 1_024, Hits())
         generator = Generator(batch, two_devices, whole.tokenizer, frozenset(), 1_000)
         found = say(generator, *wanted)
         generator.stop()
