@@ -7,6 +7,7 @@ cohort, and the cohorts take turns.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,7 +53,8 @@ class PaddedBatch:
                 cohort.runs = [cohort.runs[i] for i in left]
                 at = torch.tensor(left, device=self._model.device)
                 cohort.present = cohort.present[at]
-                for layer in cohort.cache.layers:  # each on its own device
+                layers: list[Any] = cohort.cache.layers
+                for layer in layers:  # each on its own device
                     layer.batch_select_indices(at.to(layer.device))
             elif not left:
                 cohort.runs = []
