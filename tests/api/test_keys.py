@@ -36,6 +36,7 @@ EDIT: list[Call] = [
     ("POST", "/edits", {**EURO, "subject": "nowhere in it"}),
     ("GET", "/edits", None),
     ("GET", "/edits/99", None),
+    ("GET", "/edits/99/hits", None),
     ("DELETE", "/edits/99", None),
     ("GET", "/batches", None),
     ("GET", "/batches/99", None),

@@ -37,7 +37,7 @@ from tests.tiny import COMMON, SPECIAL
 def layered(model_type: str, layers: int) -> PreTrainedModel:
     """A tiny model of as many layers as a large one."""
     config = AutoConfig.for_model(
-        model_type, **{**COMMON, "num_hidden_layers": layers}, **SPECIAL.get(model_type, {})
+        model_type, **{**COMMON, **SPECIAL.get(model_type, {}), "num_hidden_layers": layers}
     )
     model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
     return model
