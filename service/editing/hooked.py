@@ -12,10 +12,11 @@ from service.editing.gates import Gate, Tokens, z_scores
 from service.editing.hook_layer import HookLayer, HookLayers
 from service.editing.taps import After, after, per_text
 
-# Told of what projection `number` adds at the tokens that are present [b, t]: its inputs
-# [b, t, d_in], the change [b, t, d_out] as its gate lets it through, and the z-scores [b, t] that
-# the gate went by, if any.
-Seen = Callable[[int, HookLayer, Tensor, Tensor, Tensor, Tensor | None], None]
+# Told of what projection `number` adds: its inputs [..., d_in], the change [..., d_out] as its gate
+# lets it through, and the z-scores [...] that the gate went by, if any.
+Seen = Callable[[int, HookLayer, Tensor, Tensor, Tensor | None], None]
+# Norms at tokens [...] to their z-scores [...], each among its own text's.
+ByText = Callable[[Tensor], Tensor]
 
 
 class Hooked:
@@ -61,15 +62,21 @@ def gated(
     its inputs [b, t, d_in] and own outputs.
     """
     inputs = per_text(inputs, tokens.present)
-    change = inputs.float() @ layer.delta.T
-    scores = None
-    if gate is not Gate.ALWAYS:
-        norms = torch.linalg.vector_norm(change, dim=2)
-        if gate is Gate.SEQUENCE:
-            scores = z_scores(norms, tokens, number)
-        else:
-            scores = (norms - layer.mean) / layer.deviation
-        change = change * (scores >= layer.alpha)[..., None]
+    change, scores = opened(layer, gate, inputs, lambda norms: z_scores(norms, tokens, number))
     if seen is not None:
-        seen(number, layer, tokens.present, inputs, change, scores)
+        seen(number, layer, inputs, change, scores)
     return outputs + change.to(outputs).view_as(outputs)
+
+
+def opened(
+    layer: HookLayer, gate: Gate, inputs: Tensor, by_text: ByText
+) -> tuple[Tensor, Tensor | None]:
+    """What a layer adds [..., d_out] at inputs [..., d_in], nothing where its gate is shut, and the
+    z-scores [...] that the gate went by, if any.
+    """
+    change = inputs.float() @ layer.delta.T
+    if gate is Gate.ALWAYS:
+        return change, None
+    norms = torch.linalg.vector_norm(change, dim=-1)
+    scores = by_text(norms) if gate is Gate.SEQUENCE else (norms - layer.mean) / layer.deviation
+    return change * (scores >= layer.alpha)[..., None], scores

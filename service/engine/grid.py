@@ -1,17 +1,12 @@
 """Tokens of a pass, which lie end to end, as texts side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from service.editing.taps import After
 from service.engine.running import Run
-
-# Inputs and outputs of a module [b, t, d] to its outputs as they shall be.
-Change = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,11 +33,17 @@ class Grid:
     queries: Tensor  # [b, t] bool
 
     @classmethod
-    def of(cls, stretches: Sequence[Stretch], device: torch.device) -> "Grid":
-        """One text a line."""
+    def of(
+        cls, stretches: Sequence[Stretch], firsts: Sequence[int], device: torch.device
+    ) -> "Grid":
+        """One text a line, given the row of each one's first token."""
         width = max(one.length for one in stretches)
         start, length, first = torch.tensor(
-            [(one.row, one.length, one.first_query) for one in stretches], device=device
+            [
+                (row, one.length, one.first_query)
+                for row, one in zip(firsts, stretches, strict=True)
+            ],
+            device=device,
         ).T[:, :, None]
         columns = torch.arange(width, device=device)
         present = columns < length
@@ -54,18 +55,6 @@ class Grid:
         rows = torch.tensor([[row for span in spans for row in span]], device=device)
         every = torch.ones_like(rows, dtype=torch.bool)
         return cls(rows, every, every)
-
-    def put(self, change: Change) -> After:
-        """What a module must do after a pass, to change these rows."""
-
-        def function(args: tuple[Any, ...], output: Tensor) -> Tensor:
-            home = self.rows.device
-            inputs = args[0].reshape(-1, args[0].shape[-1]).to(home)
-            outputs = output.reshape(-1, output.shape[-1]).to(home)
-            changed = change(inputs[self.rows], outputs[self.rows])
-            return self.over(outputs, changed).view_as(output).to(output.device)
-
-        return function
 
     def over(self, outputs: Tensor, changed: Tensor) -> Tensor:
         """All rows of a pass [n, d], with these [b, t, d] changed."""

@@ -1,6 +1,6 @@
 """Codebooks at work in a packed pass: all versions' of one site are looked up at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +13,7 @@ from service.editing.codebook import Codebook, Replacement, Site, look_up
 from service.editing.taps import after
 from service.engine.grid import Grid, Stretch
 from service.engine.overlay import looked_up, module_at, replaced
-from service.engine.watching import Watch
-
-# Rows of a pass [b, t] to who watches them.
-Watching = Callable[[Tensor], Watch]
+from service.engine.watching import Watch, Watching
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Asked:
             seen = [one for one in group if begun or not one.past]
             if not seen:
                 return None
-            grid = Grid.of(seen, device)
+            grid = Grid.of(seen, [one.row for one in seen], device)
             grid = replace(grid, queries=looked_up(site.replacement, grid.queries))
         return cls(codebook, grid, watching(grid.rows))
 

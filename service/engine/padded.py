@@ -17,7 +17,8 @@ from service.editing.padding import pad_left
 from service.engine.batch import ACTIVE
 from service.engine.grid import Stretch
 from service.engine.hits import Hits
-from service.engine.packing import Memory, pinned
+from service.engine.packed_hooks import Memory
+from service.engine.packing import pinned
 from service.engine.running import Run
 from service.engine.sampling import Choice, choose
 

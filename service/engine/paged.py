@@ -43,7 +43,8 @@ from transformers.generation.continuous_batching.scheduler import FIFOScheduler
 from service.engine.batch import ACTIVE
 from service.engine.grid import Stretch
 from service.engine.hits import Hits
-from service.engine.packing import Memory, needs_whole_prompts, pinned
+from service.engine.packed_hooks import Memory
+from service.engine.packing import needs_whole_prompts, pinned
 from service.engine.running import Run
 from service.engine.sampling import Choice, Chooser, choose
 

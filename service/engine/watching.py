@@ -1,6 +1,6 @@
 """Watches an overlay act in a pass: counts, and notes what texts ask to be explained."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,10 +19,10 @@ class Watch:
 
     hits: Hits
     spots: Mapping[int, Spot]  # tokens of texts that ask, by row; other overlays' too
-    rows: Tensor  # [b, t]: those of the tokens that the overlay sees
+    rows: Tensor  # [...]: of the tokens that the overlay sees
 
     def answered(self, codebook: Codebook, queries: Tensor, match: Match) -> None:
-        """Is told of the look-up of the tokens at `queries` [b, t], text by text."""
+        """Is told of the look-up of the tokens at `queries` [...], text by text."""
         self.hits.count(codebook, match)
         if not self.spots or codebook.site is None:
             return
@@ -43,7 +43,6 @@ class Watch:
         self,
         number: int,
         layer: HookLayer,
-        present: Tensor,
         inputs: Tensor,
         change: Tensor,
         scores: Tensor | None,
@@ -51,9 +50,9 @@ class Watch:
         """Is told of what a hook layer adds, as `service.editing.hooked.Seen` says."""
         if not self.spots:
             return
-        asked = present & torch.isin(self.rows, torch.tensor([*self.spots]).to(self.rows))
+        asked = torch.isin(self.rows, torch.tensor([*self.spots]).to(self.rows))
         if scores is None:
-            sizes = torch.linalg.vector_norm(change, dim=2)
+            sizes = torch.linalg.vector_norm(change, dim=-1)
         else:
             asked &= scores >= layer.alpha
             sizes = scores
@@ -66,3 +65,7 @@ class Watch:
                 spot.record.changed(spot, number, size, key)
             else:
                 spot.record.opened(spot, number, size, layer.alpha, key)
+
+
+# Rows of a pass to who watches them.
+Watching = Callable[[Tensor], Watch]
