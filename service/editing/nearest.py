@@ -58,16 +58,31 @@ def nearest(
 def _nearest(queries: Tensor, keys: Tensor, squares: Tensor, ranks: Tensor) -> Nearest:
     if queries.numel() * len(keys) <= FEW:
         distance = distances(queries, keys).masked_fill_(ranks == ABSENT, torch.inf)
-    else:
-        distance = _bounded(queries, keys, squares, ranks)
-    least = distance.amin(dim=1, keepdim=True)
-    # Not `<=`: to a query that is not a number all keys are the same.
-    rank, row = torch.where(distance > least, ABSENT, ranks).min(dim=1)
-    return Nearest(row, rank.long(), least[:, 0])
+        least = distance.amin(dim=1, keepdim=True)
+        # Not `<=`: to a query that is not a number all keys are the same.
+        rank, row = torch.where(distance > least, ABSENT, ranks).min(dim=1)
+        return Nearest(row, rank.long(), least[:, 0])
+    query, row = _candidates(queries, keys, squares, ranks)
+    return _decided(len(queries), query, row, _pairs(queries, keys, query, row), ranks)
 
 
-def _bounded(queries: Tensor, keys: Tensor, squares: Tensor, ranks: Tensor) -> Tensor:
-    """Distances [q, n], infinite where a key can't be the nearest."""
+def _decided(count: int, query: Tensor, row: Tensor, distance: Tensor, ranks: Tensor) -> Nearest:
+    """The nearest to each of `count` queries, given the distances [p] of pairs of a query and a key;
+    each query is in one.
+    """
+    least = distance.new_full((count,), torch.inf).scatter_reduce(0, query, distance, "amin")
+    rank = ranks[query if len(ranks) > 1 else 0, row]
+    rank = torch.where(distance > least[query], ABSENT, rank)
+    lowest = rank.new_full((count,), ABSENT).scatter_reduce(0, query, rank, "amin")
+    chosen = torch.where(rank == lowest[query], row, 0)
+    rows = row.new_zeros(count).scatter_reduce(0, query, chosen, "amax")
+    return Nearest(rows, lowest.long(), least)
+
+
+def _candidates(
+    queries: Tensor, keys: Tensor, squares: Tensor, ranks: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Pairs [p] of a query and a key that may be the nearest to it."""
     product, tolerance = product_of(queries, keys)
     floors = torch.where(ranks == ABSENT, torch.inf, squares * (1 - tolerance))
     least = torch.sub(floors, product, alpha=2)  # squared distances less |q|^2, at least
@@ -76,8 +91,9 @@ def _bounded(queries: Tensor, keys: Tensor, squares: Tensor, ranks: Tensor) -> T
     every = torch.arange(len(queries), device=queries.device)
     own = queries.float().square().sum(dim=1) * (1 - tolerance)
     reach = _pairs(queries, keys, every, first).square() * (1 + tolerance) - own
-    query, row = (least <= reach[:, None]).nonzero(as_tuple=True)
-    return least.fill_(torch.inf).index_put_((query, row), _pairs(queries, keys, query, row))
+    # Not `<=`: to a query that is not a number all keys are the same.
+    query, row = least.gt(reach[:, None]).logical_not_().nonzero(as_tuple=True)
+    return query, row
 
 
 def product_of(queries: Tensor, keys: Tensor) -> tuple[Tensor, float]:

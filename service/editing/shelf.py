@@ -50,6 +50,13 @@ class Place:
     store: Store
     entry_of: Tensor  # [n] int32: the entry in each row, ABSENT in rows of other versions
     radii: Tensor  # [entries] float32
+    first: int  # of its rows
+    last: int
+
+    @classmethod
+    def of(cls, store: Store, entry_of: Tensor, radii: Tensor) -> "Place":
+        rows = (entry_of != ABSENT).nonzero()
+        return cls(store, entry_of, radii, int(rows[0]), int(rows[-1]))
 
 
 class Held:
@@ -89,7 +96,7 @@ class Shelf:
             entry_of = torch.full((len(self._store.keys),), ABSENT, dtype=torch.int32)
             # Of twins the first answers.
             entry_of.scatter_reduce_(0, rows, entries, "amin")
-            place = Place(self._store, entry_of.to(self._device), radii.to(self._device))
+            place = Place.of(self._store, entry_of.to(self._device), radii.to(self._device))
             held = Held(self, place)
             self._held.add(held)
             return held
@@ -116,7 +123,7 @@ class Shelf:
         self._row_of = {digest: row for row, (digest, _) in enumerate(kept)}
         for held in living:
             entry_of = _moved(held.place.entry_of, rows, size, ABSENT)
-            held.place = Place(self._store, entry_of, held.place.radii)
+            held.place = Place.of(self._store, entry_of, held.place.radii)
 
     def _write(self, fresh: Mapping[bytes, int], read: Read) -> None:
         """Writes new entries, by digest, into free rows. Passes may be reading the other rows."""
@@ -150,19 +157,21 @@ def look_up(asked: Sequence[tuple[Held, Tensor]]) -> list[Match]:
     matches: dict[int, Match] = {}
     for store, numbers in sharing.items():
         some = [asked[number][1] for number in numbers]
-        ranks = torch.stack([places[number].entry_of for number in numbers])
+        first = min(places[number].first for number in numbers)
+        rows = slice(first, max(places[number].last for number in numbers) + 1)
+        ranks = torch.stack([places[number].entry_of[rows] for number in numbers])
         group = None
         if len(numbers) > 1:
             group = torch.tensor([g for g, queries in enumerate(some) for _ in range(len(queries))])
             group = group.to(ranks.device, torch.int64)
-        found = nearest(torch.cat(some), store.keys, store.squares, ranks, group)
+        found = nearest(torch.cat(some), store.keys[rows], store.squares[rows], ranks, group)
         start = 0
         for number, queries in zip(numbers, some, strict=True):
             own = slice(start, start + len(queries))
             start = own.stop
             entry, distance = found.rank[own], found.distance[own]
             fires = distance <= places[number].radii[entry]
-            matches[number] = Match(entry, distance, fires, store.values[found.row[own]])
+            matches[number] = Match(entry, distance, fires, store.values[first + found.row[own]])
     return [matches[number] for number in range(len(asked))]
 
 

@@ -36,6 +36,7 @@ class Shape:
     folder: Path
     new_tokens: int  # of each text
     layers: tuple[int, int, int]  # that hook layers change
+    questions: tuple[str, ...]
 
     @cached_property
     def loaded(self) -> LoadedModel:
@@ -46,8 +47,8 @@ class Shape:
         return Engine(self.loaded)
 
     def prompts(self) -> Iterator[str]:
-        """Of atlas's facts, without end."""
-        return cycle([record["prompt"] for record in read_edits(EDITS_FILE)])
+        """The questions, without end."""
+        return cycle(self.questions)
 
     def codebook(self, entries: int) -> Codebook:
         """Whose keys no text comes near."""
@@ -77,7 +78,7 @@ def atlas(folder: Path) -> Shape:
     for name in ("config.json", "generation_config.json"):
         config = json.loads((target / name).read_text())
         (target / name).write_text(json.dumps(config | {"eos_token_id": None}))
-    return Shape("atlas", target, new_tokens=32, layers=(0, 1, 2))
+    return Shape("atlas", target, 32, (0, 1, 2), _questions())
 
 
 def gpt2_small(folder: Path) -> Shape:
@@ -95,4 +96,10 @@ def gpt2_small(folder: Path) -> Shape:
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END
     ).save_pretrained(target)
-    return Shape("GPT-2 small", target, new_tokens=16, layers=(3, 4, 5))
+    # As many tokens as atlas makes of a question.
+    ends = tuple(question[-8:] for question in _questions())
+    return Shape("GPT-2 small", target, 16, (3, 4, 5), ends)
+
+
+def _questions() -> tuple[str, ...]:
+    return tuple(record["prompt"] for record in read_edits(EDITS_FILE))
