@@ -67,8 +67,8 @@ def _nearest(queries: Tensor, keys: Tensor, squares: Tensor, ranks: Tensor) -> N
 
 
 def _decided(count: int, query: Tensor, row: Tensor, distance: Tensor, ranks: Tensor) -> Nearest:
-    """The nearest to each of `count` queries, by the distances [p] of pairs of a query and a key, of
-    which each query has one at least.
+    """The nearest to each of `count` queries, by the distances [p] of pairs of a query and a key;
+    each query has a pair.
     """
     least = distance.new_full((count,), torch.inf).scatter_reduce(0, query, distance, "amin")
     rank = ranks[query if len(ranks) > 1 else 0, row]

@@ -43,6 +43,16 @@ def test_generate_as_json(cli: Cli, version: int) -> None:
     }
 
 
+def test_generate_explained(cli: Cli, version: int) -> None:
+    result = cli("generate", PROMPT, "--explain", "--max-new-tokens", "1")
+    assert result.exit_code == 0
+    text, *table = result.stdout.splitlines()
+    assert text == f"{PROMPT} euro  (version {version})"
+    (row,) = [line for line in table if "distance 0.00" in line]
+    token, said, layer, _, fired, _, radius = (cell.strip() for cell in row.split("│")[1:-1])
+    assert (token, said, layer, fired, radius) == ("5", "the", "4", "yes", "radius 4.00")
+
+
 @pytest.mark.parametrize(
     ("prompt", "shown"),
     [
