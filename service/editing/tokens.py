@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from service.domain.edits import Format
@@ -28,7 +29,7 @@ def prompt_of(
     tokenizer: PreTrainedTokenizerBase, prompt: str, prompt_format: Format = Format.PLAIN
 ) -> Prompt:
     """A plain prompt gets the tokens that the model's tokenizer puts before every text; in a chat
-    the template brings them.
+    the template brings them. Raises `jinja2.TemplateError` where the template refuses the prompt.
     """
     plain = prompt_format is Format.PLAIN
     text, start = (prompt, 0) if plain else _in_chat(tokenizer, prompt)
@@ -84,7 +85,10 @@ def _in_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, int]
         _templated(tokenizer, [{"role": "user", "content": content}]) for content in (prompt, MARK)
     )
     pairs = enumerate(zip(text, marked, strict=False))
-    return text, next(i for i, (one, other) in pairs if one != other)
+    start = next((i for i, (one, other) in pairs if one != other), None)
+    if start is None:
+        raise TemplateError("it leaves the message out")
+    return text, start
 
 
 def _templated(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> str:

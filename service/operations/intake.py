@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jinja2 import TemplateError
+
 from service.domain.edits import Correction, Edit, Format
 from service.engine.engine import Engine
 from service.engine.loading import NO_TEMPLATE
@@ -43,6 +45,12 @@ class Intake:
         """What this server cannot take about one correction; fields are named from its root."""
         if correction.format is Format.CHAT and not self._engine.loaded.chats:
             return [FieldError("format", NO_TEMPLATE)]
+        try:
+            return self._faults(correction)
+        except TemplateError as error:
+            return [FieldError("format", f"the model's chat template refuses it: {error}")]
+
+    def _faults(self, correction: Correction) -> list[FieldError]:
         try:
             self._family.check(correction)
         except InvalidRequestError as error:

@@ -25,7 +25,11 @@ class Prompts:
     ) -> tuple[int, ...]:
         if form is Format.CHAT:
             self._check_template("format")
-        return self._checked(self._engine.prompt_tokens(text, form), field)
+        try:
+            tokens = self._engine.prompt_tokens(text, form)
+        except TemplateError as error:
+            _refuse(field, f"the model's chat template refuses it: {error}")
+        return self._checked(tokens, field)
 
     def of_tokens(self, tokens: Sequence[int], field: str) -> tuple[int, ...]:
         vocabulary = self._engine.loaded.vocabulary

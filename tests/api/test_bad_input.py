@@ -357,3 +357,23 @@ def test_fields_named_like_parts_of_a_request(shared_server: Server) -> None:
 
     refused(shared_server.http.post("/edits", json={**EURO, **parts}), 422, *parts)
     refused(shared_server.http.post("/generate", json={"prompt": "a", **parts}), 422, *parts)
+
+
+TEMPLATES = {
+    "{{ raise_exception('no user may speak') }}": "no user may speak",
+    "{{ messages[0]['role'] }}": "it leaves the message out",
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("path", ["/edits", "/generate", "/score", "/compare"])
+def test_messages_that_the_models_template_refuses(
+    path: str, template: str, shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = shared_server.services.engine.loaded.tokenizer
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    answer = shared_server.http.post(path, json=BODIES[path] | {"format": "chat"})
+
+    problem = refused(answer, 422, "format" if path == "/edits" else "prompt")
+    wanted = f"the model's chat template refuses it: {TEMPLATES[template]}"
+    assert problem["errors"][0]["reason"] == wanted
