@@ -16,6 +16,7 @@ from service.app import build, create_app, ensure_admin_key
 from service.settings import Settings
 from service.storage.database import open_database
 from service.storage.keys import KeyRing
+from tests.postgresql import Cluster, running
 
 ADMIN_KEY = "a-key-for-tests"
 # Tests' models are small: threads that wait for each other cost more than they help.
@@ -61,3 +62,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for a module whose tests change nothing that another of them looks at."""
     yield from run_server(tmp_path_factory.mktemp("server"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    with running() as cluster:
+        yield cluster

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -22,6 +22,16 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 # What a full disk, a lost connection or a locked file raise.
 STORAGE_TROUBLE = (OSError, SQLAlchemyError, StaleVersionError)
 BUSY_TIMEOUT_MS = 10_000  # how long a writer waits for the one before it
+CHANNEL = "errata"  # on which PostgreSQL tells servers of each other's writes
+# A server that is stopped in the middle of a transaction holds nobody up for longer than that.
+_SESSION = (
+    f"-c lock_timeout={BUSY_TIMEOUT_MS} -c idle_in_transaction_session_timeout={BUSY_TIMEOUT_MS} "
+    f"-c statement_timeout={2 * BUSY_TIMEOUT_MS} -c timezone=UTC"
+)
+POSTGRESQL: dict[str, Any] = {
+    "pool_pre_ping": True,  # a connection that broke while it rested is made anew
+    "connect_args": {"connect_timeout": 5, "options": _SESSION},
+}
 
 
 def now() -> datetime:
@@ -29,26 +39,43 @@ def now() -> datetime:
 
 
 class Database:
-    """One database: sessions to read, sessions to write, and the schema's migrations."""
+    """One database, SQLite or PostgreSQL: sessions to read, sessions to write, and the schema's
+    migrations.
+    """
 
     def __init__(self, url: str) -> None:
-        self.engine = create_engine(url)
-        if self.engine.dialect.name == "sqlite":
+        dialect = make_url(url).get_backend_name()
+        self.engine = create_engine(url, **(POSTGRESQL if dialect == "postgresql" else {}))
+        self._snapshots = {}
+        if dialect == "sqlite":
             _configure_sqlite(self.engine)
+        else:
+            self._snapshots = {"isolation_level": "REPEATABLE READ"}
+
+    @property
+    def is_shared(self) -> bool:
+        """Several servers may use it at once."""
+        return self.engine.dialect.name != "sqlite"
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
         """A snapshot of the database; changes made through it are dropped."""
-        with Session(self.engine) as session:
-            yield session
+        with self.engine.connect() as connection:
+            connection.execution_options(**self._snapshots)
+            with Session(connection) as session:
+                yield session
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Session]:
-        """One transaction, committed when the block ends and rolled back when it raises."""
+    def write(self, *, quiet: bool = False) -> Iterator[Session]:
+        """One transaction, committed when the block ends and rolled back when it raises. Other
+        servers are told of it unless it is `quiet`.
+        """
         with self.engine.connect() as connection:
             writer = connection.execution_options(errata_writes=True)
             with Session(writer) as session, session.begin():
                 yield session
+                if self.is_shared and not quiet:
+                    session.execute(select(func.pg_notify(CHANNEL, "")))
 
     def upgrade(self) -> None:
         """Brings the schema to the newest revision."""

@@ -57,6 +57,16 @@ class StoreRow(Table):
     created_at: Mapped[datetime]
 
 
+class LeaseRow(Table):
+    """Who applies edits. One row; its token counts up with every holder (a fencing token)."""
+
+    __tablename__ = "lease"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)  # always 1
+    holder: Mapped[str] = mapped_column(String(64))
+    token: Mapped[int] = mapped_column(BigId)
+    expires_at: Mapped[datetime]
+
+
 class ApiKeyRow(Table):
     __tablename__ = "api_keys"
     __table_args__ = (UniqueConstraint("secret_hash"), {"sqlite_autoincrement": True})
@@ -115,6 +125,7 @@ class EditRow(Table):
     claimed_by: Mapped[str | None] = mapped_column(String(64))
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"))
     version: Mapped[int | None] = mapped_column(ForeignKey("versions.version"))
+    supersedes: Mapped[int | None] = mapped_column(BigId)  # an edit of an earlier batch
     error: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)
     probability_before: Mapped[float | None]
@@ -145,12 +156,23 @@ class VersionRow(Table):
     version: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(16))
     batch_ids: Mapped[list[Any]]
+    edit_ids: Mapped[list[Any]]
     parent: Mapped[int | None] = mapped_column(ForeignKey("versions.version"))
     artifact: Mapped[str | None] = mapped_column(String(64))
     checksum: Mapped[str] = mapped_column(String(64))
     actor: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
+
+
+class SnapshotRow(Table):
+    """The whole state of a version in one artifact: a start reads it in place of all before it."""
+
+    __tablename__ = "snapshots"
+    version: Mapped[int] = mapped_column(
+        ForeignKey("versions.version"), primary_key=True, autoincrement=False
+    )
+    artifact: Mapped[str] = mapped_column(String(64))
 
 
 class EventRow(Table):

@@ -1,4 +1,4 @@
-"""A database built by the migrations."""
+"""Databases built by the migrations: each test that asks for one runs on both kinds."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,11 +6,21 @@ from pathlib import Path
 import pytest
 
 from service.storage.database import Database
+from tests.postgresql import Cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'errata.db'}"
+    cluster: Cluster = request.getfixturevalue("postgresql")
+    return cluster.new_database()
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'errata.db'}")
+def database(url: str) -> Iterator[Database]:
+    database = Database(url)
     database.upgrade()
     yield database
     database.close()

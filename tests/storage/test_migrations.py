@@ -13,8 +13,8 @@ from service.storage.queue import EditQueue
 from service.storage.tables import Table
 
 
-def test_migrations_build_the_models_schema(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'errata.db'}")
+def test_migrations_build_the_models_schema(url: str) -> None:
+    database = Database(url)
     assert not database.is_current()
     database.upgrade()
     assert database.is_current()
@@ -24,8 +24,8 @@ def test_migrations_build_the_models_schema(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_filled_database_goes_down_and_up(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'errata.db'}")
+def test_a_filled_database_goes_down_and_up(url: str) -> None:
+    database = Database(url)
     database.upgrade()
     correction = Correction(prompt="a", target_new="b", editor="grace")
     EditQueue(database).submit(
@@ -39,7 +39,7 @@ def test_a_filled_database_goes_down_and_up(tmp_path: Path) -> None:
     database.close()
 
 
-def test_every_connection_is_durable_and_strict(tmp_path: Path) -> None:
+def test_every_connection_to_sqlite_is_durable_and_strict(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'errata.db'}")
     with database.engine.connect() as connection:
         pragmas = {
