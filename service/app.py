@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
@@ -13,6 +13,7 @@ from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
 from service.api.openai import routes as openai_routes
 from service.domain.keys import Scope
+from service.domain.ports import Working
 from service.editing.overlays import BASE_CHECKSUM
 from service.editing.preset_files import Preset, read_preset
 from service.engine.engine import Engine
@@ -22,18 +23,22 @@ from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
 from service.operations.editors import Editors
 from service.operations.family import Family
+from service.operations.following import Following
 from service.operations.health import Health
 from service.operations.history import History
 from service.operations.insights import Insights
 from service.operations.intake import EditLimits, Intake
 from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
+from service.operations.snapshots import Snapshots
 from service.operations.statistics import Statistics
 from service.operations.wakeups import Wakeups
 from service.settings import Settings
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database
 from service.storage.keys import KeyRing, new_secret
+from service.storage.leases import Leases
+from service.storage.listening import Listener
 from service.storage.log import Log
 from service.storage.queue import EditQueue
 from service.storage.statistics import StatisticsStore
@@ -82,8 +87,10 @@ def load(settings: Settings) -> LoadedModel:
     )
 
 
-def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
-    """Loads the model and the log. Raises `StartupError` with the reason if either can't be."""
+def build(settings: Settings, database: Database) -> tuple[Services, list[Working]]:
+    """Loads the model and the log; what is returned beside the services is to work while they are
+    served. Raises `StartupError` with the reason if either can't be loaded.
+    """
     loaded = load(settings)
     engine = Engine(
         loaded,
@@ -102,8 +109,20 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
     overlays.start()
     family = Family(editors, store)
     health = Health(engine, statistics, settings.max_perplexity_ratio)
-    apply = Apply(engine, editors, family, health, overlays, queue, store, artifacts, wakeups)
+    apply = Apply(
+        engine,
+        editors,
+        family,
+        health,
+        overlays,
+        queue,
+        store,
+        artifacts,
+        Snapshots(store, artifacts, settings.snapshot_every),
+        wakeups,
+    )
     worker = Worker(
+        Leases(database, settings.lease_s),
         queue,
         apply,
         Preparation(editors, statistics, settings.editor),
@@ -111,6 +130,10 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
         max_batch=settings.max_batch,
         linger_ms=settings.linger_ms,
     )
+    following = Following(overlays, wakeups)
+    at_work: list[Working] = [following, Listener(database, wakeups.announce)]
+    if settings.role != "api":
+        at_work.append(worker)
     services = Services(
         settings=settings,
         engine=engine,
@@ -135,9 +158,10 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
         history=History(engine, editors, store, artifacts, overlays, wakeups),
         insights=Insights(queue, store, wakeups, engine.hits),
         keys=KeyRing(database),
-        worker=worker,
+        worker=None if settings.role == "api" else worker,
+        following=following,
     )
-    return services, worker
+    return services, at_work
 
 
 def build_editors(settings: Settings, engine: Engine) -> tuple[Editors, Statistics]:
@@ -160,16 +184,18 @@ def build_editors(settings: Settings, engine: Engine) -> tuple[Editors, Statisti
     return editors, statistics
 
 
-def create_app(services: Services, worker: Worker) -> FastAPI:
-    """The HTTP application; its lifespan runs the worker."""
+def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
+    """The HTTP application; its lifespan is that of what is `at_work`."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        worker.start()
+        for one in at_work:
+            one.start()
         yield
         services.engine.drain(DRAIN_S)
         services.engine.stop()
-        worker.stop()
+        for one in reversed(at_work):
+            one.stop()
 
     app = FastAPI(
         title="Errata",
@@ -181,7 +207,8 @@ def create_app(services: Services, worker: Worker) -> FastAPI:
         openapi_url=None,
     )
     app.state.services = services
-    for part in (edits, ask, openai_routes, log, admin, operating, documentation):
+    parts = (edits, ask, openai_routes, log, admin) if services.settings.role != "editor" else ()
+    for part in (*parts, operating, documentation):
         app.include_router(part.router)
     problems.install(app)
     openapi.install(app)

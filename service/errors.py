@@ -58,6 +58,15 @@ class StaleVersionError(ConflictError):
         self.current = current
 
 
+class LostLeaseError(ConflictError):
+    """Another server applies edits now."""
+
+    def __init__(self, token: int, current: int) -> None:
+        super().__init__(f"lease {token} was lost; {current} is the last")
+        self.token = token
+        self.current = current
+
+
 class IllegalTransitionError(ConflictError):
     def __init__(self, edit_id: int, current: str, wanted: str) -> None:
         super().__init__(f"edit {edit_id} is {current} and can't become {wanted}")

@@ -116,6 +116,20 @@ class Settings(BaseSettings):
         le=0.95,
         description="of the model's time for edits, while it generates",
     )
+    role: Literal["all", "api", "editor"] = Field(
+        "all",
+        description="`all`; `api` takes edits and generates, but applies none; `editor` only "
+        "applies them",
+    )
+    lease_s: float = Field(
+        10.0,
+        ge=1.0,
+        le=3_600.0,
+        description="seconds without a sign of life after which another server applies edits",
+    )
+    snapshot_every: int = Field(
+        50, ge=1, description="versions between two snapshots, which make starts fast"
+    )
     max_queue_depth: int = Field(100_000, ge=1, description="edits that wait; then 429")
 
     @field_validator("database_url")

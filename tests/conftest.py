@@ -37,8 +37,8 @@ def built(folder: Path, **settings: object) -> Iterator[tuple[Services, FastAPI]
     )
     database = open_database(chosen.resolved_database_url)
     ensure_admin_key(chosen, KeyRing(database))
-    services, worker = build(chosen, database)
-    yield services, create_app(services, worker)
+    services, at_work = build(chosen, database)
+    yield services, create_app(services, at_work)
     database.close()
 
 

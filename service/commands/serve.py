@@ -106,7 +106,7 @@ def _serve(settings: Settings) -> None:
             out.print("An admin key was made. It is shown only now:")
             out.print(f"  export ERRATA_API_KEY={made}", soft_wrap=True)
         with or_fail():
-            services, worker = app.build(settings, database)
+            services, at_work = app.build(settings, database)
 
         class Server(uvicorn.Server):
             """Lets those who wait for an edit go as soon as it is asked to stop."""
@@ -116,7 +116,7 @@ def _serve(settings: Settings) -> None:
                 super().handle_exit(sig, frame)
 
         config = uvicorn.Config(
-            app.create_app(services, worker),
+            app.create_app(services, at_work),
             host=settings.host,
             port=settings.port,
             log_level="info",

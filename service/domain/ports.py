@@ -3,6 +3,14 @@
 from typing import Protocol
 
 
+class Working(Protocol):
+    """Something that works in the background from a server's start to its end."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Running(Protocol):
     """Something that should be at work as long as the server is."""
 
@@ -12,4 +20,13 @@ class Running(Protocol):
     @property
     def pending(self) -> str | None:
         """What is still to be done before it can work; None when nothing is."""
+        ...
+
+
+class Current(Protocol):
+    """Something that should keep up with the log."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not; None if it does."""
         ...

@@ -7,13 +7,24 @@ from safetensors.torch import load, save
 
 from service.editing import codebook_change, hooks_change
 from service.editing.codebook_change import CodebookChange
+from service.editing.hook_layer import HookLayers
 from service.editing.hooks_change import HooksChange
+from service.editing.overlays import Overlay
 
 Change = CodebookChange | HooksChange
 KINDS: dict[str, type[CodebookChange] | type[HooksChange]] = {
     codebook_change.FORMAT: CodebookChange,
     hooks_change.FORMAT: HooksChange,
 }
+
+
+def whole(state: Overlay) -> Change:
+    """A state as a change of the base model's."""
+    if isinstance(state, HookLayers):
+        return HooksChange.between(None, state, ())
+    if state.site is None:
+        raise ValueError("an empty codebook is no change")
+    return CodebookChange(state.site, (), state.rows(range(len(state))))
 
 
 def encode(change: Change) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 
 from service.domain.batches import BatchMetrics, BatchTimings
 from service.domain.edits import ALREADY_TRUE, Edit
+from service.domain.leases import Lease
 from service.domain.states import EditState
 from service.editing.changes import encode
 from service.editing.editor import AnyEditor
@@ -28,6 +29,7 @@ from service.operations.examination import (
 from service.operations.family import Family
 from service.operations.health import Health
 from service.operations.overlays import Overlays
+from service.operations.snapshots import Snapshots
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import AppliedBatch, EditOutcome, Log
@@ -49,6 +51,7 @@ class Apply:
         queue: EditQueue,
         log: Log,
         artifacts: ArtifactStore,
+        snapshots: Snapshots,
         wakeups: Wakeups,
     ) -> None:
         self._engine = engine
@@ -59,13 +62,14 @@ class Apply:
         self._queue = queue
         self._log = log
         self._artifacts = artifacts
+        self._snapshots = snapshots
         self._wakeups = wakeups
 
-    def __call__(self, edits: Sequence[Edit]) -> None:
+    def __call__(self, edits: Sequence[Edit], lease: Lease) -> None:
         """Applies `edits`, of one editor with one set of hyperparameters, in order, as one batch
         and one version. Edits that a later one contradicts end `superseded`, edits that the model
         does not take end `failed`; if none is left, no version is made. Whatever else raises leaves
-        all of them claimed.
+        all of them claimed: `StaleVersionError` when another server changed history meanwhile.
         """
         first = edits[0].correction
         try:
@@ -74,12 +78,12 @@ class Apply:
         except InvalidRequestError as error:
             # They were taken before an edit of another family made the log's first batch.
             ending = Ending(EditState.FAILED, str(error))
-            self._queue.end(dict.fromkeys((edit.id for edit in edits), ending))
+            self._queue.end(lease, dict.fromkeys((edit.id for edit in edits), ending))
         else:
             endings = _superseded(edits)
             requests = self._requests(editor, edits, endings)
             with self._overlays.changing:
-                self._apply(editor, requests, endings)
+                self._apply(editor, requests, endings, lease)
         self._wakeups.announce()
 
     def _requests(
@@ -97,7 +101,11 @@ class Apply:
         return requests
 
     def _apply(
-        self, editor: AnyEditor, requests: list[EditRequest], endings: dict[int, Ending]
+        self,
+        editor: AnyEditor,
+        requests: list[EditRequest],
+        endings: dict[int, Ending],
+        lease: Lease,
     ) -> None:
         current = self._overlays.catch_up()
         clock = [time.perf_counter()]
@@ -140,7 +148,7 @@ class Apply:
             endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
         clock.append(time.perf_counter())
         if not requests:
-            self._queue.end(endings)
+            self._queue.end(lease, endings)
             return
 
         # 4. Durable, then visible.
@@ -163,8 +171,9 @@ class Apply:
             artifact=artifact,
             checksum=checksum_of(state),
         )
-        version, _ = self._log.commit_batch(applied, built_on=current.version)
+        version, _ = self._log.commit_batch(applied, built_on=current.version, lease=lease)
         self._overlays.publish(version.version, state)
+        self._snapshots.consider(version.version, state)
 
 
 def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:

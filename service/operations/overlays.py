@@ -32,6 +32,7 @@ class Overlays:
         self._current = Pinned(0, None, None)
         self._history: OrderedDict[int, Pinned] = OrderedDict()
         self._history_lock = threading.Lock()
+        self._publishing = threading.Lock()
         # Held while the log changes: the worker's batches and rollbacks go one at a time.
         self.changing = threading.Lock()
 
@@ -44,24 +45,24 @@ class Overlays:
         for version in log:
             if version.artifact is not None:
                 self._artifacts.get(version.artifact)
-        self._current = self._load(log[-1].version)
+        self._show(self._load(log[-1].version))
 
     @property
     def current(self) -> Pinned:
         return self._current
 
     def catch_up(self) -> Pinned:
-        """The log's last version, published first if a commit went through that nobody was told
-        of. For those who hold `changing`.
+        """The log's last version, published first if it is another server's, or one whose commit
+        went through and was reported to have failed.
         """
         last = self._log.last()
-        if last != self._current.version:
-            self._current = self._load(last)
+        if last > self._current.version:
+            self._show(self._load(last))
         return self._current
 
     def publish(self, version: int, state: Overlay | None) -> None:
         """Swaps the pointer: passes that began before finish on what they hold."""
-        self._current = Pinned(version, state, self._engine.place(state))
+        self._show(Pinned(version, state, self._engine.place(state)))
 
     def at(self, version: int | None) -> Pinned:
         """The overlay of `version`, or of the current one for None. Raises `NotFoundError`."""
@@ -79,19 +80,41 @@ class Overlays:
                 self._history.popitem(last=False)
         return loaded
 
+    def _show(self, pinned: Pinned) -> None:
+        with self._publishing:
+            if pinned.version >= self._current.version:  # a later one may have been faster
+                self._current = pinned
+
     def _load(self, number: int) -> Pinned:
-        """Reads the state of a version: its change over its parent's, down to the base."""
+        """Reads the state of a version: its change over its parent's, down to a state that is at
+        hand, a snapshot or the base.
+        """
         wanted = self._log.version(number)
+        snapshots = self._log.snapshots(until=number)
         chain = []
         version = wanted
+        state: Any = None  # each change knows the kind that it is made over
         while version.parent is not None:
+            near = self._at_hand(version.version)
+            if near is not None:
+                state = near.state
+                break
+            if version.version in snapshots:
+                chain.append(snapshots[version.version])
+                break
             if version.artifact is not None:
                 chain.append(version.artifact)
             version = self._log.version(version.parent)
-        state: Any = None  # each change knows the kind that it is made over
         for artifact in reversed(chain):
             state = decode(self._artifacts.get(artifact)).over(state)
         found = checksum_of(state)
         if found != wanted.checksum:
             raise LogCorruptError(f"the state of version {number}", wanted.checksum, found)
         return Pinned(number, state, self._engine.place(state))
+
+    def _at_hand(self, version: int) -> Pinned | None:
+        current = self._current
+        if version == current.version:
+            return current
+        with self._history_lock:
+            return self._history.get(version)

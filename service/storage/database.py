@@ -22,6 +22,7 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 # What a full disk, a lost connection or a locked file raise.
 STORAGE_TROUBLE = (OSError, SQLAlchemyError, StaleVersionError)
 BUSY_TIMEOUT_MS = 10_000  # how long a writer waits for the one before it
+UPGRADING = 0x657272617461  # a lock's number in PostgreSQL
 CHANNEL = "errata"  # on which PostgreSQL tells servers of each other's writes
 # A server that is stopped in the middle of a transaction holds nobody up for longer than that.
 _SESSION = (
@@ -80,6 +81,8 @@ class Database:
     def upgrade(self) -> None:
         """Brings the schema to the newest revision."""
         with self.engine.begin() as connection:
+            if self.is_shared:  # two servers may be told to at once
+                connection.execute(select(func.pg_advisory_xact_lock(UPGRADING)))
             command.upgrade(alembic_config(connection), "head")
 
     def revision(self) -> str | None:

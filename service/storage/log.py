@@ -1,20 +1,24 @@
 """The append-only log of versions. A version exists when its row is committed, and not before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.domain.batches import Batch, BatchMetrics, BatchTimings
+from service.domain.leases import Lease
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.errors import NotFoundError, StaleVersionError, StartupError
 from service.storage.database import Database, now
+from service.storage.leases import fence
 from service.storage.queue import WORKER, Ending, end
 from service.storage.rows import batch_of, move, version_of
-from service.storage.tables import BatchRow, EditRow, EventRow, StoreRow, VersionRow
+from service.storage.tables import BatchRow, EditRow, EventRow, SnapshotRow, StoreRow, VersionRow
 
 SYSTEM = "system"
 
@@ -51,6 +55,12 @@ class Log:
         """Writes version 0 into an empty log; raises `StartupError` if the log is of another
         model.
         """
+        try:
+            self._open(model, fingerprint, base_checksum)
+        except IntegrityError:  # another server did the same a moment before
+            self._open(model, fingerprint, base_checksum)
+
+    def _open(self, model: str, fingerprint: str, base_checksum: str) -> None:
         with self._database.write() as session:
             store = session.get(StoreRow, 1)
             if store is None:
@@ -109,13 +119,15 @@ class Log:
         with self._database.read() as session:
             return [batch_of(row) for row in session.scalars(query)]
 
-    def commit_batch(self, applied: AppliedBatch, built_on: int) -> tuple[Version, Batch]:
+    def commit_batch(
+        self, applied: AppliedBatch, *, built_on: int, lease: Lease
+    ) -> tuple[Version, Batch]:
         """Writes the version, the batch and its edits' new states in one transaction.
 
-        Raises `StaleVersionError` when the log has moved past `built_on`.
+        Raises `StaleVersionError` when the log has moved past `built_on`, and `LostLeaseError`.
         """
-        with self._database.write() as session:
-            number = _next_version(session, built_on)
+        with self._next(built_on) as (session, number):
+            fence(session, lease)
             moment = now()
             # Batch and version name each other: the version row goes in first, its list of
             # batches when the batch has its id.
@@ -179,8 +191,7 @@ class Log:
 
         Raises `StaleVersionError` when the log has moved past `built_on`.
         """
-        with self._database.write() as session:
-            number = _next_version(session, built_on)
+        with self._next(built_on) as (session, number):
             version = VersionRow(
                 version=number,
                 kind=kind,
@@ -206,12 +217,31 @@ class Log:
             _record(session, number, actor, reason)
             return version_of(version)
 
+    def snapshots(self, until: int) -> dict[int, str]:
+        """Artifacts that hold the whole states of versions up to `until`, by version."""
+        query = select(SnapshotRow).where(SnapshotRow.version <= until)
+        with self._database.read() as session:
+            return {row.version: row.artifact for row in session.scalars(query)}
 
-def _next_version(session: Session, built_on: int) -> int:
-    current = session.scalar(select(func.max(VersionRow.version)))
-    if current != built_on:
-        raise StaleVersionError(built_on, current or 0)
-    return built_on + 1
+    def add_snapshot(self, version: int, artifact: str) -> None:
+        """In place of those of earlier versions."""
+        with self._database.write(quiet=True) as session:
+            session.execute(delete(SnapshotRow).where(SnapshotRow.version < version))
+            session.merge(SnapshotRow(version=version, artifact=artifact))
+
+    @contextmanager
+    def _next(self, built_on: int) -> Iterator[tuple[Session, int]]:
+        """A transaction that writes the version after `built_on`, and its number."""
+        try:
+            with self._database.write() as session:
+                current = session.scalar(select(func.max(VersionRow.version)))
+                if current != built_on:
+                    raise StaleVersionError(built_on, current or 0)
+                yield session, built_on + 1
+        except IntegrityError:
+            if self.last() == built_on:
+                raise
+            raise StaleVersionError(built_on, self.last()) from None  # another server was faster
 
 
 def _record(session: Session, version: int, actor: str, reason: str | None) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, insert, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.domain.edits import Correction, Edit
+from service.domain.leases import Lease
 from service.domain.states import EditState
 from service.errors import ConflictError, IdempotencyError, NotFoundError, QueueFullError
 from service.storage.database import Database, now
+from service.storage.leases import fence
 from service.storage.rows import edit_of, move
 from service.storage.tables import EditRow, EventRow, SubmissionRow
 
@@ -43,6 +46,21 @@ class EditQueue:
 
         Raises `IdempotencyError` for the same key with another body, `QueueFullError`.
         """
+        try:
+            return self._submit(corrections, actor, idempotency_key, body_hash, max_depth)
+        except IntegrityError:  # another call with this key was a moment faster
+            if idempotency_key is None:
+                raise
+            return self._submit(corrections, actor, idempotency_key, body_hash, max_depth)
+
+    def _submit(
+        self,
+        corrections: Sequence[Correction],
+        actor: str,
+        idempotency_key: str | None,
+        body_hash: str,
+        max_depth: int,
+    ) -> list[Edit]:
         with self._database.write() as session:
             if idempotency_key is not None:
                 earlier = session.scalar(
@@ -145,7 +163,7 @@ class EditQueue:
     def cancel(self, edit_id: int, actor: str) -> Edit:
         """Takes a queued edit back; raises `ConflictError` once it is claimed."""
         with self._database.write() as session:
-            row = session.get(EditRow, edit_id)
+            row = session.get(EditRow, edit_id, with_for_update=True)
             if row is None:
                 raise NotFoundError("edit", edit_id)
             if row.status != EditState.QUEUED:
@@ -155,18 +173,18 @@ class EditQueue:
             move(session, [row], EditState.CANCELLED, actor)
             return edit_of(row)
 
-    def claim(self, run: str, limit: int) -> list[Edit]:
-        """Claims the next batch for worker run `run`: edits of one editor with one set of
-        hyperparameters, by priority, then by age. Edits that another run left in the middle of
-        applying come back first.
+    def claim(self, lease: Lease, limit: int) -> list[Edit]:
+        """Claims the next batch: edits of one editor with one set of hyperparameters, by priority,
+        then by age. Edits that another holder left in the middle of applying come back first.
         """
-        # Left behind: still applying, but not by this run. (One worker runs at a time.)
+        # Left behind: still applying, but not under this lease, and there is no other.
         stale = (EditRow.status == EditState.APPLYING) & (
-            or_(EditRow.claimed_by.is_(None), EditRow.claimed_by != run)
+            or_(EditRow.claimed_by.is_(None), EditRow.claimed_by != str(lease))
         )
         claimable = or_(EditRow.status == EditState.QUEUED, stale)
         order = (stale.desc(), EditRow.priority.desc(), EditRow.id)
         with self._database.write() as session:
+            fence(session, lease)
             kind = tuple_(EditRow.editor, EditRow.hyperparameters)
             first = (
                 select(EditRow.editor, EditRow.hyperparameters)
@@ -185,23 +203,25 @@ class EditQueue:
             fresh = [row for row in rows if row.status == EditState.QUEUED]
             move(session, fresh, EditState.APPLYING, WORKER)
             for row in rows:
-                row.claimed_by = run
+                row.claimed_by = str(lease)
                 row.attempts += 1
             # A batch is applied in the order in which its edits were handed in.
             return sorted((edit_of(row) for row in rows), key=lambda edit: edit.id)
 
-    def release(self, edit_ids: Sequence[int]) -> None:
+    def release(self, lease: Lease, edit_ids: Sequence[int]) -> None:
         """Gives claimed edits back: the next claim takes them again."""
         with self._database.write() as session:
+            fence(session, lease)
             session.execute(
                 update(EditRow)
                 .where(EditRow.id.in_(edit_ids), EditRow.status == EditState.APPLYING)
                 .values(claimed_by=None)
             )
 
-    def end(self, endings: Mapping[int, Ending]) -> None:
+    def end(self, lease: Lease, endings: Mapping[int, Ending]) -> None:
         """Ends claimed edits that no version will hold."""
         with self._database.write() as session:
+            fence(session, lease)
             end(session, endings)
 
 

@@ -1,18 +1,23 @@
-"""Claims batches and applies them, one after another, for as long as the server runs."""
+"""Claims batches and applies them, one after another, for as long as this server has the lease."""
 
 import logging
+import os
+import socket
 import threading
 import uuid
 from collections.abc import Sequence
 
 from service.domain.edits import Edit
+from service.domain.leases import Lease
 from service.domain.states import EditState
-from service.errors import StoppedError
+from service.errors import LostLeaseError, StaleVersionError, StoppedError
 from service.operations.apply import Apply
 from service.operations.preparation import Preparation
 from service.operations.wakeups import Wakeups
 from service.storage.database import STORAGE_TROUBLE
+from service.storage.leases import Leases
 from service.storage.queue import EditQueue, Ending
+from service.worker.tenure import Tenure, held
 
 MAX_ATTEMPTS = 3  # of one edit alone, before it ends `failed`
 IDLE_S = 1.0  # how long to wait for an announcement before looking at the queue again
@@ -24,6 +29,7 @@ logger = logging.getLogger(__name__)
 class Worker:
     def __init__(
         self,
+        leases: Leases,
         queue: EditQueue,
         apply: Apply,
         preparation: Preparation,
@@ -32,13 +38,15 @@ class Worker:
         max_batch: int,
         linger_ms: int,
     ) -> None:
+        self._leases = leases
         self._queue = queue
         self._apply = apply
         self._preparation = preparation
         self._wakeups = wakeups
         self._max_batch = max_batch
         self._linger_s = linger_ms / 1000
-        self._run = uuid.uuid4().hex
+        self._name = f"{socket.gethostname()[:32]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._follows = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="errata-worker", daemon=True)
 
@@ -58,48 +66,61 @@ class Worker:
 
     @property
     def pending(self) -> str | None:
-        return self._preparation.pending
+        return None if self._follows else self._preparation.pending
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            seen = self._wakeups.count
             try:
-                self._preparation.run()
-                edits = self._claim()
-                if edits:
-                    self._apply_or_split(edits)
-                else:
-                    self._wakeups.wait(seen, IDLE_S)
+                with held(self._leases, self._name) as tenure:
+                    self._follows = tenure is None
+                    if tenure is None:
+                        self._stopping.wait(IDLE_S)
+                    else:
+                        self._lead(tenure)
             except StoppedError:
                 return
+            except LostLeaseError as error:
+                logger.warning("%s; its batch is another server's", error)
             except Exception:
-                # Claimed edits stay durable. A new name makes them left behind, and so claimable.
+                # Claimed edits stay durable, and are claimed again under the next lease.
                 logger.exception("the worker is in trouble; it will try again")
-                self._run = uuid.uuid4().hex
                 self._stopping.wait(TROUBLE_S)
 
-    def _claim(self) -> list[Edit]:
+    def _lead(self, tenure: Tenure) -> None:
+        while not (self._stopping.is_set() or tenure.over.is_set()):
+            seen = self._wakeups.count
+            self._preparation.run()
+            edits = self._claim(tenure.lease)
+            if edits:
+                self._apply_or_split(edits, tenure.lease)
+            else:
+                self._wakeups.wait(seen, IDLE_S)
+
+    def _claim(self, lease: Lease) -> list[Edit]:
         if 0 < self._queue.depth() < self._max_batch:
             self._stopping.wait(self._linger_s)  # others may join the batch
-        return self._queue.claim(self._run, self._max_batch)
+        return self._queue.claim(lease, self._max_batch)
 
-    def _apply_or_split(self, edits: Sequence[Edit]) -> None:
+    def _apply_or_split(self, edits: Sequence[Edit], lease: Lease) -> None:
         """Applies a batch; if it fails as a whole, halves it until the edit at fault stands alone,
         so that the others apply. A disk or a database in trouble is no edit's fault, and raises.
         """
         try:
-            self._apply(edits)
-        except (*STORAGE_TROUBLE, StoppedError):
+            self._apply(edits, lease)
+        except StaleVersionError:
+            logger.info("history was changed meanwhile: the batch is computed anew")
+            self._queue.release(lease, [edit.id for edit in edits])
+        except (*STORAGE_TROUBLE, LostLeaseError, StoppedError):
             raise
         except Exception as error:
             logger.exception("a batch of %d edits failed", len(edits))
             if len(edits) > 1:
                 middle = len(edits) // 2
-                self._apply_or_split(edits[:middle])
-                self._apply_or_split(edits[middle:])
+                self._apply_or_split(edits[:middle], lease)
+                self._apply_or_split(edits[middle:], lease)
             elif edits[0].attempts >= MAX_ATTEMPTS:
                 reason = f"{type(error).__name__}: {error}"
-                self._queue.end({edits[0].id: Ending(EditState.FAILED, reason)})
+                self._queue.end(lease, {edits[0].id: Ending(EditState.FAILED, reason)})
                 self._wakeups.announce()
             else:
-                self._queue.release([edits[0].id])
+                self._queue.release(lease, [edits[0].id])

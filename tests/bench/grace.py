@@ -61,10 +61,12 @@ def _services() -> Iterator[Services]:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(model="atlas", data_dir=Path(folder), dtype="float32", max_batch=BATCH)
         database = open_database(settings.resolved_database_url)
-        services, worker = build(settings, database)
-        worker.start()
+        services, at_work = build(settings, database)
+        for one in at_work:
+            one.start()
         yield services
-        worker.stop()
+        for one in at_work:
+            one.stop()
         database.close()
 
 

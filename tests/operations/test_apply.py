@@ -149,11 +149,11 @@ def test_a_commit_in_trouble_is_neither_lost_nor_repeated(
     honest = Log.commit_batch
     failures = iter(range(2))
 
-    def failing(self: Log, applied: Any, built_on: int) -> Any:
+    def failing(self: Log, applied: Any, **fields: Any) -> Any:
         if next(failures, None) is None:
-            return honest(self, applied, built_on)
+            return honest(self, applied, **fields)
         if reported == "after the commit":
-            honest(self, applied, built_on)
+            honest(self, applied, **fields)
         raise OperationalError("COMMIT", {}, OSError("connection lost"))
 
     monkeypatch.setattr(Log, "commit_batch", failing)

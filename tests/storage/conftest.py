@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from service.domain.leases import Lease
 from service.storage.database import Database
+from service.storage.leases import Leases
 from tests.postgresql import Cluster
 
 
@@ -24,3 +26,15 @@ def database(url: str) -> Iterator[Database]:
     database.upgrade()
     yield database
     database.close()
+
+
+@pytest.fixture
+def leases(database: Database) -> Leases:
+    return Leases(database, seconds=60)
+
+
+@pytest.fixture
+def lease(leases: Leases) -> Lease:
+    taken = leases.take("tests")
+    assert taken is not None
+    return taken

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from service.domain.edits import Correction, Edit
+from service.domain.leases import Lease
 from service.domain.states import EditState
 from service.errors import ConflictError, IdempotencyError, QueueFullError
 from service.storage.database import Database
+from service.storage.leases import Leases
 from service.storage.queue import EditQueue, Ending
 
 
@@ -21,6 +23,12 @@ def submit(queue: EditQueue, *corrections: Correction, **fields: Any) -> list[Ed
     return queue.submit(corrections, **{**given, **fields})
 
 
+def held(leases: Leases) -> Lease:
+    lease = leases.take("tests")
+    assert lease is not None
+    return lease
+
+
 @pytest.fixture
 def queue(database: Database) -> EditQueue:
     return EditQueue(database)
@@ -30,34 +38,38 @@ def prompts(edits: list[Edit]) -> list[str]:
     return [edit.correction.prompt for edit in edits]
 
 
-def test_claims_by_priority_and_then_by_age(queue: EditQueue) -> None:
+def test_claims_by_priority_and_then_by_age(queue: EditQueue, lease: Lease) -> None:
     submit(queue, correction("a"), correction("b"), correction("c", priority=5), correction("d"))
-    assert prompts(queue.claim("run", 2)) == ["a", "c"]  # applied in the order of submission
-    assert prompts(queue.claim("run", 9)) == ["b", "d"]
-    assert queue.claim("run", 9) == []
+    assert prompts(queue.claim(lease, 2)) == ["a", "c"]  # applied in the order of submission
+    assert prompts(queue.claim(lease, 9)) == ["b", "d"]
+    assert queue.claim(lease, 9) == []
 
 
-def test_a_batch_has_one_editor(queue: EditQueue) -> None:
+def test_a_batch_has_one_editor(queue: EditQueue, lease: Lease) -> None:
     submit(queue, correction("a"), correction("b", editor="memit"), correction("c"))
-    assert prompts(queue.claim("run", 9)) == ["a", "c"]
-    assert prompts(queue.claim("run", 9)) == ["b"]
+    assert prompts(queue.claim(lease, 9)) == ["a", "c"]
+    assert prompts(queue.claim(lease, 9)) == ["b"]
 
 
-def test_what_a_dead_run_left_is_claimed_again_and_first(queue: EditQueue) -> None:
+def test_what_a_dead_holder_left_is_claimed_again_and_first(
+    queue: EditQueue, leases: Leases
+) -> None:
+    dead = held(leases)
     submit(queue, correction("a"), correction("b"))
-    assert prompts(queue.claim("dead", 1)) == ["a"]
+    assert prompts(queue.claim(dead, 1)) == ["a"]
     submit(queue, correction("urgent", priority=9))
-    again = queue.claim("alive", 1)
+    leases.give_back(dead)
+    again = queue.claim(held(leases), 1)
     assert prompts(again) == ["a"]
     assert again[0].attempts == 2
 
 
-def test_racing_claims_share_the_queue_out(queue: EditQueue) -> None:
+def test_racing_claims_share_the_queue_out(queue: EditQueue, lease: Lease) -> None:
     submit(queue, *(correction(str(i)) for i in range(60)))
     claimed: list[Edit] = []
 
     def work() -> None:
-        while batch := queue.claim("run", 7):
+        while batch := queue.claim(lease, 7):
             claimed.extend(batch)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -85,16 +97,16 @@ def test_a_full_queue_takes_nothing(queue: EditQueue) -> None:
     assert queue.depth() == 1
 
 
-def test_only_queued_edits_are_cancelled(queue: EditQueue) -> None:
+def test_only_queued_edits_are_cancelled(queue: EditQueue, lease: Lease) -> None:
     first, second = submit(queue, correction("a"), correction("b"))
     assert queue.cancel(second.id, "key:1").status is EditState.CANCELLED
-    queue.claim("run", 9)
+    queue.claim(lease, 9)
     with pytest.raises(ConflictError, match="is applying"):
         queue.cancel(first.id, "key:1")
 
 
-def test_an_edit_that_ends_keeps_its_reason(queue: EditQueue) -> None:
+def test_an_edit_that_ends_keeps_its_reason(queue: EditQueue, lease: Lease) -> None:
     (edit,) = submit(queue, correction("a"))
-    queue.claim("run", 9)
-    queue.end({edit.id: Ending(EditState.FAILED, "because")})
+    queue.claim(lease, 9)
+    queue.end(lease, {edit.id: Ending(EditState.FAILED, "because")})
     assert (queue.get(edit.id).status, queue.get(edit.id).error) == ("failed", "because")
