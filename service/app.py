@@ -33,7 +33,7 @@ from service.operations.preparation import Preparation
 from service.operations.snapshots import Snapshots
 from service.operations.statistics import Statistics
 from service.operations.wakeups import Wakeups
-from service.settings import Settings
+from service.settings import Role, Settings
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database
 from service.storage.keys import KeyRing, new_secret
@@ -132,7 +132,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
     )
     following = Following(overlays, wakeups)
     at_work: list[Working] = [following, Listener(database, wakeups.announce)]
-    if settings.role != "api":
+    if settings.role is not Role.API:
         at_work.append(worker)
     services = Services(
         settings=settings,
@@ -158,7 +158,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         history=History(engine, editors, store, artifacts, overlays, wakeups),
         insights=Insights(queue, store, wakeups, engine.hits),
         keys=KeyRing(database),
-        worker=None if settings.role == "api" else worker,
+        worker=None if settings.role is Role.API else worker,
         following=following,
     )
     return services, at_work
@@ -207,7 +207,9 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
         openapi_url=None,
     )
     app.state.services = services
-    parts = (edits, ask, openai_routes, log, admin) if services.settings.role != "editor" else ()
+    parts = (
+        (edits, ask, openai_routes, log, admin) if services.settings.role is not Role.EDITOR else ()
+    )
     for part in (*parts, operating, documentation):
         app.include_router(part.router)
     problems.install(app)

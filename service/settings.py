@@ -1,6 +1,7 @@
 """Every setting, read from the environment: `ERRATA_` and the field's name in capitals."""
 
 import os
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,8 @@ PREFIX = "ERRATA_"
 # Read by the command line's client and by the tests, not by the server.
 NOT_OURS = {"ERRATA_URL", "ERRATA_API_KEY", "ERRATA_REFERENCE"}
 
+DATABASES = ("sqlite", "postgresql")
+
 EditorName = Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"]
 
 # Those of transformers.
@@ -27,6 +30,14 @@ AttentionName = Literal[
     "flash_attention_4",
     "flex_attention",
 ]
+
+
+class Role(StrEnum):
+    """What one of several servers on a database does."""
+
+    ALL = "all"
+    API = "api"  # takes edits and generates
+    EDITOR = "editor"  # applies edits
 
 
 class Settings(BaseSettings):
@@ -116,8 +127,8 @@ class Settings(BaseSettings):
         le=0.95,
         description="of the model's time for edits, while it generates",
     )
-    role: Literal["all", "api", "editor"] = Field(
-        "all",
+    role: Role = Field(
+        Role.ALL,
         description="`all`; `api` takes edits and generates, but applies none; `editor` only "
         "applies them",
     )
@@ -137,9 +148,12 @@ class Settings(BaseSettings):
     def _has_a_driver(cls, url: str | None) -> str | None:
         if url is not None:
             try:
-                make_url(url).get_dialect().import_dbapi()
+                dialect = make_url(url).get_dialect()
+                dialect.import_dbapi()
             except (ArgumentError, ImportError) as error:
                 raise ValueError(f"no database can be reached by it: {error}") from None
+            if dialect.name not in DATABASES:
+                raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
         return url
 
     @field_validator("admin_key")
@@ -219,8 +233,10 @@ def _check_key(key: str) -> None:
         raise ValueError("a key is one word of printable ASCII characters")
 
 
-def load_settings() -> Settings:
-    """Raises `StartupError`, in one line, for unknown variables and impossible values."""
+def load_settings(**given: Any) -> Settings:
+    """`given` goes before the environment. Raises `StartupError`, in one line, for variables that
+    are unknown and values that are impossible.
+    """
     known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_OURS
     # Settings are read in capitals and in small letters alike.
     ours = (name for name in os.environ if name.upper().startswith(PREFIX))
@@ -228,7 +244,7 @@ def load_settings() -> Settings:
     if unknown:
         raise StartupError(f"unknown setting {', '.join(unknown)}; see `errata serve --help`")
     try:
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
         raise StartupError("; ".join(_reason(fault) for fault in error.errors())) from None
 

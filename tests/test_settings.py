@@ -39,6 +39,9 @@ DEFAULTS = {
     "max_generations": 256,
     "cache_tokens": 16_384,
     "editing_share": 0.5,
+    "role": "all",
+    "lease_s": 10.0,
+    "snapshot_every": 50,
     "max_queue_depth": 100_000,
 }
 

@@ -6,15 +6,17 @@ import socket
 import sys
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
+import typer
 from filelock import FileLock, Timeout
 
 from service.commands.local import opened, or_fail
 from service.commands.output import out
 from service.errors import StartupError
-from service.settings import PREFIX, Settings, load_settings
+from service.settings import PREFIX, Role, Settings, load_settings
+from service.storage.database import is_shared
 from service.storage.keys import KeyRing
 
 HELP_WIDTH = 78  # a terminal's 80 columns, less the indent
@@ -58,11 +60,16 @@ def check_address(host: str, port: int) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Raises `StartupError` while another server works in the same data directory: each would
-    miss what the other applies. The lock goes with the process, however it ends.
+def alone(settings: Settings) -> Iterator[None]:
+    """Raises `StartupError` while another server works in the same data directory, unless they
+    share a database that tells each of what the other applies. The lock goes with the process,
+    however it ends.
     """
+    folder = settings.data_dir
     folder.mkdir(parents=True, exist_ok=True)
+    if is_shared(settings.resolved_database_url):
+        yield
+        return
     try:
         with FileLock(folder / "lock", timeout=0):
             yield
@@ -82,13 +89,17 @@ def ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def serve() -> None:
+def serve(
+    role: Annotated[
+        Role | None, typer.Option(help="What this server does, of several; as ERRATA_ROLE.")
+    ] = None,
+) -> None:
     """Serve the model until interrupted."""
     with ended_by_sigterm():
         with or_fail():
-            settings = load_settings()
+            settings = load_settings() if role is None else load_settings(role=role)
             check_address(settings.host, settings.port)
-        with or_fail(), alone(settings.data_dir):
+        with or_fail(), alone(settings):
             _serve(settings)
 
 

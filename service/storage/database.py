@@ -39,30 +39,29 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def is_shared(url: str) -> bool:
+    """Whether several servers may use a database at once: PostgreSQL's, not an SQLite file."""
+    return make_url(url).get_backend_name() != "sqlite"
+
+
 class Database:
     """One database, SQLite or PostgreSQL: sessions to read, sessions to write, and the schema's
     migrations.
     """
 
     def __init__(self, url: str) -> None:
-        dialect = make_url(url).get_backend_name()
-        self.engine = create_engine(url, **(POSTGRESQL if dialect == "postgresql" else {}))
-        self._snapshots = {}
-        if dialect == "sqlite":
+        self.is_shared = is_shared(url)
+        self.engine = create_engine(url, **(POSTGRESQL if self.is_shared else {}))
+        # An SQLite reader has a snapshot anyway.
+        self._reading = {"isolation_level": "REPEATABLE READ"} if self.is_shared else {}
+        if not self.is_shared:
             _configure_sqlite(self.engine)
-        else:
-            self._snapshots = {"isolation_level": "REPEATABLE READ"}
-
-    @property
-    def is_shared(self) -> bool:
-        """Several servers may use it at once."""
-        return self.engine.dialect.name != "sqlite"
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
         """A snapshot of the database; changes made through it are dropped."""
         with self.engine.connect() as connection:
-            connection.execution_options(**self._snapshots)
+            connection.execution_options(**self._reading)
             with Session(connection) as session:
                 yield session
 

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from service.domain.keys import ApiKey, Scope
 from service.errors import NotFoundError
@@ -31,6 +32,12 @@ class KeyRing:
 
     def add(self, name: str, scope: Scope, secret: str) -> ApiKey:
         """Stores the key, or returns the one that already has this secret."""
+        try:
+            return self._add(name, scope, secret)
+        except IntegrityError:  # another server did a moment before
+            return self._add(name, scope, secret)
+
+    def _add(self, name: str, scope: Scope, secret: str) -> ApiKey:
         with self._database.write() as session:
             row = session.scalar(select(ApiKeyRow).where(ApiKeyRow.secret_hash == _hash(secret)))
             if row is None:
