@@ -5,7 +5,7 @@ PYTHON ?= python3
 BENCH ?= all
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test reference lint bench lock
+.PHONY: help serve test crash reference lint bench lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | column -t -s '|'
@@ -25,6 +25,9 @@ lint: $(VENV)/dev  ## formatting, lint, types, architecture
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+crash: $(VENV)/dev  ## kill servers at every point, KILLS (40) times each on each database
+	$(BIN)/python -m tests.crash
 
 bench: $(VENV)/dev  ## measure against baselines in the same run; BENCH=name for one part
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -1,0 +1,1 @@
+"""Servers that are killed in the middle, restarted and checked."""
