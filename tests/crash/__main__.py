@@ -1,5 +1,5 @@
-"""`make crash`: kills servers at every point, `KILLS` times each on each database, then stops one of
-two servers again and again.
+"""`make crash`: kills servers at every point, `KILLS` times each on each database; then one of two
+servers is stopped and overtaken, again and again.
 """
 
 import os
@@ -37,12 +37,10 @@ def main() -> None:
                 console.print(f"{kill}: {error}", markup=False)
             progress.advance(task)
 
-    table = Table(
-        "killed", *(f"{name}: {what}" for name in DATABASES for what in ("died", "wrong"))
-    )
+    table = Table("killed", "database", "died", "wrong")
     for point in POINTS:
-        where = [(point, name) for name in DATABASES]
-        table.add_row(point, *(str(count[at]) for at in where for count in (died, wrong)))
+        for name in DATABASES:
+            table.add_row(point, name, str(died[point, name]), str(wrong[point, name]))
     console.print(table)
     whole = wrong.total() == 0 and died.total() == each * len(POINTS) * len(DATABASES)
     console.print("nothing was lost or doubled" if whole else "NOT as promised")
