@@ -26,14 +26,14 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Cluster]:
+def running(*, durable: bool = False) -> Iterator[Cluster]:
     # Sockets have short names: a test's own folder may be too deep for one.
     with tempfile.TemporaryDirectory(prefix="errata-pg-") as folder:
         server = get_server(folder)
-        # Nobody cuts the power of this machine: what is written need not reach its disk.
-        for statement in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
+        if not durable:  # no power is cut where nothing is measured
             with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                connection.execute(statement)
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
         try:
             yield Cluster(server)
         finally:

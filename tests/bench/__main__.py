@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.bench import editors, grace, growth, memory, serving
+from tests.bench import editors, grace, growth, intake, memory, serving, starting
 from tests.bench.figure import Figure
 from tests.bench.machine import described
 
@@ -23,6 +23,8 @@ PARTS: dict[str, Callable[[Progress], list[Figure]]] = {
     "growth": growth.run,
     "memory": memory.run,
     "serving": serving.run,
+    "intake": intake.run,
+    "starting": starting.run,
 }
 OUT = Path("build") / "bench.json"
 
