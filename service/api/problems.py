@@ -28,6 +28,7 @@ from service.errors import (
     StoppingError,
     UnknownModelError,
 )
+from service.storage.database import UNAVAILABLE
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
 }
 
 CLIENT_LEFT = 499  # what web servers log for it
+UNSTORED = "storage does not answer; try again, with the same Idempotency-Key if there was one"
+RETRY_AFTER_S = 1
 CRASHED = "the server failed; its log has the reason"
 
 
@@ -135,6 +138,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(ErrataError, _on_errata)
     app.add_exception_handler(ClientDisconnect, _on_leaving)
+    for kind in UNAVAILABLE:
+        app.add_exception_handler(kind, _on_unavailable)
     app.add_exception_handler(Exception, _on_crash)
 
 
@@ -191,6 +196,13 @@ def _on_errata(request: Request, error: Exception) -> Response:
 def _on_leaving(_request: Request, _error: Exception) -> Response:
     """Nobody is there to read it, and nothing has failed."""
     return Response(status_code=CLIENT_LEFT)
+
+
+def _on_unavailable(request: Request, error: Exception) -> Response:
+    # The reason may name hosts and files.
+    logger.error("%s %s: storage is in trouble: %s", request.method, request.url.path, error)
+    status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_S)}
+    return failure(request.url.path, status, UNSTORED, headers=headers)
 
 
 def _on_crash(request: Request, error: Exception) -> Response:

@@ -13,13 +13,15 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as QueueTimeoutError
 from sqlalchemy.orm import Session
 
 from service.errors import StaleVersionError, StartupError
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 # What a full disk, a lost connection or a locked file raise.
+UNAVAILABLE = (OSError, InterfaceError, OperationalError, QueueTimeoutError)
 STORAGE_TROUBLE = (OSError, SQLAlchemyError, StaleVersionError)
 BUSY_TIMEOUT_MS = 10_000  # how long a writer waits for the one before it
 UPGRADING = 0x657272617461  # a lock's number in PostgreSQL
