@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import torch
 from sqlalchemy.exc import OperationalError
 
+from service.atlas import EDITS_FILE
+from service.atlas.edits import read_edits
+from service.editing.descent import descend
 from service.editing.grace import Grace
 from service.errors import EditingError
 from service.storage.log import Log
@@ -117,6 +121,27 @@ def test_an_edit_that_breaks_its_batch_is_isolated(
     ends = apply(server, good[0], poison, good[1])
     assert [edit["status"] for edit in ends] == ["applied", "failed", "applied"]
     assert ends[1]["error"] == "RuntimeError: poison"
+    assert apply(server, LEV)[0]["status"] == "applied"
+
+
+def test_poison_among_good_edits_blocks_nobody(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of one edit is not a number, from the first step on."""
+
+    def poisoned(table: Any, edits: set[int], *arguments: Any, **fields: Any) -> None:
+        descend(table, edits, *arguments, **fields)
+        if len(edits) > 1:
+            table[5] = torch.nan
+
+    monkeypatch.setattr("service.editing.grace.descend", poisoned)
+    records = list(read_edits(EDITS_FILE))
+    edits = [{name: r[name] for name in ("prompt", "target_new")} for r in records[:32]]
+    monkeypatch.setattr(server.services.worker, "_linger_s", 1.0)
+    ends = apply(server, *edits)
+    (poison,) = [end for end in ends if end["status"] != "applied"]
+    assert (poison["status"], poison["error"]) == ("failed", "its values or keys are not finite")
+    assert [end["batch_id"] for end in ends if end is not poison] == [1] * 31
     assert apply(server, LEV)[0]["status"] == "applied"
 
 
