@@ -1,6 +1,7 @@
 """Asks the prompts of edits under two overlays: what a change would make the model say."""
 
 import queue
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,10 +9,14 @@ from functools import partial
 from service.domain.edits import Edit
 from service.editing.overlays import Overlay
 from service.engine.engine import Engine
-from service.engine.running import Generation, Piece, Wanted
+from service.engine.running import Generation, Listener, Piece, Run, Wanted
+from service.errors import OverloadedError
 
 MOST_PROBES = 32
 PROBE_TOKENS = 8
+AT_ONCE = 16  # texts: clients keep the other places
+PATIENCE_S = 10.0  # for places to become free
+RETRY_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,9 @@ class Probe:
 
 class Probing:
     def __init__(self, engine: Engine, most_texts: int) -> None:
-        """Asks `most_texts` at once, one at least."""
+        """`most_texts` is what the engine takes at once, one at least."""
         self._engine = engine
-        self._most = most_texts
+        self._at_once = min(most_texts, AT_ONCE)
 
     def __call__(
         self, edits: Sequence[Edit], now: Overlay | None, after: Overlay | None
@@ -50,8 +55,8 @@ class Probing:
                 asked.append(edit)
                 wanted += [Wanted(prompt, overlay, PROBE_TOKENS) for overlay in (now, placed)]
         texts = []
-        for first in range(0, len(wanted), self._most):
-            texts += self._said(wanted[first : first + self._most])
+        for first in range(0, len(wanted), self._at_once):
+            texts += self._said(wanted[first : first + self._at_once])
         return tuple(
             Probe(edit.id, edit.correction.prompt, was, would)
             for edit, was, would in zip(asked, texts[::2], texts[1::2], strict=True)
@@ -64,7 +69,7 @@ class Probing:
         def hear(number: int, event: Piece | Generation | Exception) -> None:
             heard.put((number, event))
 
-        runs = self._engine.submit(*((one, partial(hear, n)) for n, one in enumerate(wanted)))
+        runs = self._submit([(one, partial(hear, n)) for n, one in enumerate(wanted)])
         texts: dict[int, str] = {}
         try:
             while len(texts) < len(wanted):
@@ -76,3 +81,14 @@ class Probing:
         finally:
             self._engine.cancel(runs)
         return [texts[number] for number in range(len(wanted))]
+
+    def _submit(self, asked: Sequence[tuple[Wanted, Listener]]) -> list[Run]:
+        """As soon as there is room for all of them."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self._engine.submit(*asked)
+            except OverloadedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_S)
