@@ -30,6 +30,8 @@ from service.operations.insights import Insights
 from service.operations.intake import EditLimits, Intake
 from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
+from service.operations.probing import Probing
+from service.operations.replay import Replay
 from service.operations.snapshots import Snapshots
 from service.operations.statistics import Statistics
 from service.operations.wakeups import Wakeups
@@ -155,7 +157,15 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
                 settings.max_prompt_tokens, settings.max_target_tokens, settings.max_new_tokens
             ),
         ),
-        history=History(engine, editors, store, artifacts, overlays, wakeups),
+        history=History(
+            Replay(engine, editors, store, artifacts, overlays),
+            Probing(engine, settings.max_generations),
+            store,
+            queue,
+            artifacts,
+            overlays,
+            wakeups,
+        ),
         insights=Insights(queue, store, wakeups, engine.hits),
         keys=KeyRing(database),
         worker=None if settings.role is Role.API else worker,

@@ -2,58 +2,70 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
-from service.api.dependencies import BatchId, Needs, ServicesDep, actor_of
+from service.api.dependencies import BatchId, EditId, Needs, Services, ServicesDep, actor_of
 from service.api.problems import documented
 from service.api.requests import ChangeIn, RollbackToIn
-from service.api.responses import VersionOut
+from service.api.responses import PreviewOut, VersionOut
 from service.domain.keys import ApiKey, Scope
+from service.operations.changes import (
+    BatchRestore,
+    BatchRollback,
+    Change,
+    EditRollback,
+    RollbackTo,
+)
 
 router = APIRouter(
-    prefix="/admin", tags=["admin"], responses=documented(401, 403, 404, 409, 413, 422)
+    prefix="/admin", tags=["admin"], responses=documented(401, 403, 404, 409, 413, 422, 429)
 )
 Admin = Annotated[ApiKey, Depends(Needs(Scope.ADMIN))]
+DryRun = Annotated[bool, Query(description="change nothing; tell what would change")]
 
 
 @router.post("/batches/{batch_id}/rollback")
 def rollback_batch(
-    batch_id: BatchId, key: Admin, body: ChangeIn, services: ServicesDep
-) -> VersionOut:
+    batch_id: BatchId, key: Admin, body: ChangeIn, services: ServicesDep, dry_run: DryRun = False
+) -> VersionOut | PreviewOut:
     """Takes one batch out of history, as if it had never run. Again: no second version."""
-    return VersionOut.of(
-        services.history.rollback_batch(
-            batch_id,
-            reason=body.reason,
-            actor=actor_of(key),
-            expected_version=body.expected_version,
-        )
-    )
+    return _change(services, BatchRollback(batch_id), key, body, dry_run)
 
 
 @router.post("/batches/{batch_id}/restore")
 def restore_batch(
-    batch_id: BatchId, key: Admin, body: ChangeIn, services: ServicesDep
-) -> VersionOut:
-    """Puts a rolled-back batch at the end of history. Again: no second version."""
-    return VersionOut.of(
-        services.history.restore_batch(
-            batch_id,
-            reason=body.reason,
-            actor=actor_of(key),
-            expected_version=body.expected_version,
-        )
-    )
+    batch_id: BatchId, key: Admin, body: ChangeIn, services: ServicesDep, dry_run: DryRun = False
+) -> VersionOut | PreviewOut:
+    """Puts a rolled-back batch at the end of history, with all its edits. An active one stays in
+    its place and gets back the edits that were taken out of it. Again: no second version.
+    """
+    return _change(services, BatchRestore(batch_id), key, body, dry_run)
+
+
+@router.post("/edits/{edit_id}/rollback")
+def rollback_edit(
+    edit_id: EditId, key: Admin, body: ChangeIn, services: ServicesDep, dry_run: DryRun = False
+) -> VersionOut | PreviewOut:
+    """Takes one edit out of its batch, as if it had never been in it; with its last edit, the batch
+    is rolled back too. Again: no second version.
+    """
+    return _change(services, EditRollback(edit_id), key, body, dry_run)
 
 
 @router.post("/rollback")
-def rollback_to(key: Admin, body: RollbackToIn, services: ServicesDep) -> VersionOut:
+def rollback_to(
+    key: Admin, body: RollbackToIn, services: ServicesDep, dry_run: DryRun = False
+) -> VersionOut | PreviewOut:
     """Undoes everything after a version."""
+    return _change(services, RollbackTo(body.version), key, body, dry_run)
+
+
+def _change(
+    services: Services, change: Change, key: ApiKey, body: ChangeIn, dry_run: bool
+) -> VersionOut | PreviewOut:
+    history, expected = services.history, body.expected_version
+    if dry_run:
+        return PreviewOut.of(history.preview(change, expected_version=expected))
     return VersionOut.of(
-        services.history.rollback_to(
-            body.version,
-            reason=body.reason,
-            actor=actor_of(key),
-            expected_version=body.expected_version,
-        )
+        history.make(change, reason=body.reason, actor=actor_of(key), expected_version=expected)
     )

@@ -1,7 +1,7 @@
 """What goes out by the wire. Clients rely on these shapes: fields are added, never taken away."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,8 @@ from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.engine.scoring import Score
 from service.operations.insights import EditHits
+from service.operations.preview import Preview
+from service.operations.probing import MOST_PROBES
 
 
 class QueuedEdit(BaseModel):
@@ -46,6 +48,9 @@ class EditOut(BaseModel):
     warnings: list[str]
     batch_id: int | None
     version: int | None = Field(description="the version that first held it")
+    supersedes: int | None = Field(
+        description="the edit, applied before, that gave this prompt another target"
+    )
     error: str | None
     note: str | None
     probability_before: float | None = Field(description="of target_new, before its batch")
@@ -75,6 +80,7 @@ class EditOut(BaseModel):
             warnings=list(correction.warnings),
             batch_id=edit.batch_id,
             version=edit.version,
+            supersedes=edit.supersedes,
             error=edit.error,
             note=edit.note,
             probability_before=edit.probability_before,
@@ -172,6 +178,7 @@ class VersionOut(BaseModel):
     kind: VersionKind
     batch_id: int | None = Field(description="if it is about a single batch")
     batch_ids: list[int] = Field(description="the batches that it added or took out")
+    edit_ids: list[int] = Field(description="the edits that it took out, or put back, one by one")
     actor: str
     reason: str | None
     checksum: str
@@ -185,11 +192,58 @@ class VersionOut(BaseModel):
             kind=version.kind,
             batch_id=version.batch_ids[0] if len(version.batch_ids) == 1 else None,
             batch_ids=list(version.batch_ids),
+            edit_ids=list(version.edit_ids),
             actor=version.actor,
             reason=version.reason,
             checksum=version.checksum,
             artifact=version.artifact,
             created_at=version.created_at,
+        )
+
+
+class MembersOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    batch_ids: list[int]
+    edit_ids: list[int]
+
+
+class ProbeOut(BaseModel):
+    """What an edit's prompt is answered with, greedily, in a few tokens."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    edit_id: int
+    prompt: str
+    now: str
+    after: str
+    differs: bool
+
+
+class PreviewOut(BaseModel):
+    """What a change would do. Nothing was changed."""
+
+    dry_run: Literal[True] = True
+    changes: bool = Field(description="false: history is so already")
+    version: int = Field(
+        description="the number that the change would get, or of the version that made it before"
+    )
+    checksum: str = Field(description="of that version")
+    rolled_back: MembersOut
+    restored: MembersOut
+    probes: list[ProbeOut] = Field(
+        description=f"of the first {MOST_PROBES} edits whose state would change"
+    )
+
+    @classmethod
+    def of(cls, preview: Preview) -> "PreviewOut":
+        return cls(
+            changes=preview.changes,
+            version=preview.version,
+            checksum=preview.checksum,
+            rolled_back=MembersOut.model_validate(preview.effect.rolled_back),
+            restored=MembersOut.model_validate(preview.effect.restored),
+            probes=[ProbeOut.model_validate(probe) for probe in preview.probes],
         )
 
 

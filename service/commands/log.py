@@ -14,6 +14,7 @@ ExpectedVersion = Annotated[
     int | None,
     typer.Option(min=0, metavar="VERSION", help="Refuse if the log is at another version."),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; tell what would change.")]
 PAGE = 1_000
 
 
@@ -44,7 +45,7 @@ def log(as_json: JsonOption = False) -> None:
             (
                 version["version"],
                 version["kind"],
-                ", ".join(map(str, version["batch_ids"])),
+                _changed(version),
                 version["actor"],
                 version["reason"],
                 version["checksum"][:12],
@@ -53,6 +54,12 @@ def log(as_json: JsonOption = False) -> None:
             for version in versions
         ],
     )
+
+
+def _changed(version: dict[str, Any]) -> str:
+    """The batches that a version added or took out, and the edits."""
+    edits = (f"edit {edit}" for edit in version["edit_ids"])
+    return ", ".join([*map(str, version["batch_ids"]), *edits])
 
 
 def show(
@@ -80,34 +87,81 @@ def rollback(
     batch: Annotated[
         int | None, typer.Argument(min=1, metavar="BATCH", help="The batch to undo.")
     ] = None,
+    edit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="ID", help="Take this edit out of its batch instead."),
+    ] = None,
     to_version: Annotated[
         int | None,
         typer.Option(min=0, metavar="VERSION", help="Undo everything after this version instead."),
     ] = None,
     expected_version: ExpectedVersion = None,
+    dry_run: DryRun = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Undo one batch, or everything after a version."""
-    if (batch is None) == (to_version is None):
-        raise typer.BadParameter("give a batch or --to-version")
-    path = "/admin/rollback" if batch is None else f"/admin/batches/{batch}/rollback"
-    _change(path, {"reason": reason, "version": to_version}, expected_version, as_json)
+    """Undo one batch, one edit, or everything after a version."""
+    if [batch, edit, to_version].count(None) != 2:
+        raise typer.BadParameter("give a batch, --edit or --to-version")
+    path = "/admin/rollback"
+    if batch is not None:
+        path = f"/admin/batches/{batch}/rollback"
+    elif edit is not None:
+        path = f"/admin/edits/{edit}/rollback"
+    _change(path, {"reason": reason, "version": to_version}, expected_version, dry_run, as_json)
 
 
 def restore(
     batch: Annotated[int, typer.Argument(min=1, metavar="BATCH", help="The batch to put back.")],
     reason: Reason,
     expected_version: ExpectedVersion = None,
+    dry_run: DryRun = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a rolled-back batch at the end of history again."""
-    _change(f"/admin/batches/{batch}/restore", {"reason": reason}, expected_version, as_json)
+    """Put a rolled-back batch at the end of history again, or back the edits that one lacks."""
+    path = f"/admin/batches/{batch}/restore"
+    _change(path, {"reason": reason}, expected_version, dry_run, as_json)
 
 
-def _change(path: str, body: dict[str, Any], expected_version: int | None, as_json: bool) -> None:
+def _change(
+    path: str, body: dict[str, Any], expected_version: int | None, dry_run: bool, as_json: bool
+) -> None:
     with client() as server:
-        version = server.post(path, {**body, "expected_version": expected_version})
+        answer = server.post(
+            f"{path}?dry_run=true" if dry_run else path,
+            {**body, "expected_version": expected_version},
+        )
     if as_json:
-        print_json(version)
+        print_json(answer)
+    elif dry_run:
+        _print_preview(answer)
     else:
-        out.print(f"version {version['version']} serves, checksum {version['checksum'][:12]}")
+        out.print(f"version {answer['version']} serves, checksum {answer['checksum'][:12]}")
+
+
+def _print_preview(preview: dict[str, Any]) -> None:
+    if not preview["changes"]:
+        out.print(f"nothing would change: version {preview['version']} did it")
+        return
+    out.print(f"version {preview['version']} would serve, checksum {preview['checksum'][:12]}")
+    sides = (("rolled back", preview["rolled_back"]), ("restored", preview["restored"]))
+    print_table(
+        ["", "batches", "edits"],
+        [(name, _numbers(side["batch_ids"]), _numbers(side["edit_ids"])) for name, side in sides],
+    )
+    print_table(
+        ["edit", "prompt", "now", "after", "differs"],
+        [
+            (
+                probe["edit_id"],
+                probe["prompt"],
+                probe["now"],
+                probe["after"],
+                "yes" if probe["differs"] else "no",
+            )
+            for probe in preview["probes"]
+        ],
+    )
+
+
+def _numbers(ids: list[int]) -> str:
+    return ", ".join(map(str, ids))

@@ -47,6 +47,7 @@ class Edit:
     attempts: int
     batch_id: int | None = None
     version: int | None = None  # the version that first held it
+    supersedes: int | None = None  # the edit whose target for the same prompt it replaced
     error: str | None = None
     note: str | None = None  # `already true`, and the like
     probability_before: float | None = None  # of target_new after prompt, before the batch

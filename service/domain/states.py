@@ -12,7 +12,7 @@ class EditState(StrEnum):
     FAILED = "failed"  # could not be applied; says why
     SUPERSEDED = "superseded"  # a later edit of its batch contradicts it
     CANCELLED = "cancelled"  # taken back by its client before it was claimed
-    ROLLED_BACK = "rolled_back"  # its batch was undone
+    ROLLED_BACK = "rolled_back"  # it was undone, alone or with its batch
 
 
 class BatchState(StrEnum):

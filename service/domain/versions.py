@@ -1,11 +1,13 @@
 """The log: an append-only list of versions, and what it says is active.
 
-The state of the model at a version is a function of the list of batches active there. So every
-change of the log, be it a rollback of one batch, of many, or a restore, is one question: which list
-of batches shall be active? `replay_base` finds how much of the answer the log already holds.
+The state of the model at a version is a function of the list of batches active there, each with or
+without some of its edits. So every change of the log, be it a rollback of one edit, of one batch,
+of many, or a restore, is one question: which list shall be active? `replay_base` finds how much of
+the answer the log already holds.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,8 +16,8 @@ from enum import StrEnum
 class VersionKind(StrEnum):
     BASE = "base"  # version 0, the unedited model
     APPLY = "apply"  # appends one batch
-    ROLLBACK = "rollback"  # takes batches out
-    RESTORE = "restore"  # appends a rolled-back batch again
+    ROLLBACK = "rollback"  # takes batches out, or single edits out of theirs
+    RESTORE = "restore"  # appends a rolled-back batch again, or makes an active one whole
 
 
 @dataclass(frozen=True)
@@ -35,28 +37,74 @@ class Version:
     actor: str
     reason: str | None
     created_at: datetime
+    edit_ids: tuple[int, ...] = ()  # the edits that it took out, or put back, one by one
 
 
-def active_batches(log: Sequence[Version]) -> list[tuple[int, ...]]:
-    """For each version of `log` (version 0 first, none missing), the active batches in order."""
-    active: list[tuple[int, ...]] = []
+@dataclass(frozen=True)
+class ActiveBatch:
+    """A batch at work."""
+
+    id: int
+    without: frozenset[int] = frozenset()  # those of its edits that were taken out one by one
+
+
+Active = tuple[ActiveBatch, ...]  # in the order in which they build on each other
+
+
+def active_batches(log: Sequence[Version], batch_of: Mapping[int, int]) -> list[Active]:
+    """For each version of `log` (version 0 first, none missing), the active batches in order.
+    `batch_of` names the batch of every edit in the versions' `edit_ids`.
+    """
+    active: list[Active] = []
     for version in log:
-        before = active[-1] if active else ()
         if version.parent is not None and version.artifact is None:
             active.append(active[version.parent])  # the very state of its parent
-        elif version.kind is VersionKind.ROLLBACK:
-            active.append(tuple(b for b in before if b not in set(version.batch_ids)))
         else:
-            active.append(before + version.batch_ids)
+            active.append(_after(active[-1] if active else (), version, batch_of))
     return active
 
 
-def replay_base(log: Sequence[Version], wanted: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    """Returns the latest version whose active batches are the longest beginning of `wanted`, and
-    the batches that remain to be replayed on it (none: that version's state is the answer).
+def active_now(log: Sequence[Version], batch_of: Mapping[int, int]) -> Active:
+    """The last of `active_batches`, without all the others."""
+    steps, number = [], len(log) - 1
+    while number >= 0:
+        version = log[number]
+        if version.parent is not None and version.artifact is None:
+            number = version.parent
+        else:
+            steps.append(version)
+            number -= 1
+    active: Active = ()
+    for version in reversed(steps):
+        active = _after(active, version, batch_of)
+    return active
+
+
+def replay_base(active: Sequence[Active], wanted: Active) -> tuple[int, Active]:
+    """Returns the latest version whose active batches (those of version 0 first) are the longest
+    beginning of `wanted`, and the batches that remain to be replayed on it (none: that version's
+    state is the answer).
     """
     best, best_length = 0, 0
-    for version, active in zip(log, active_batches(log), strict=True):
-        if len(active) >= best_length and wanted[: len(active)] == active:
-            best, best_length = version.version, len(active)
+    for version, batches in enumerate(active):
+        if len(batches) >= best_length and wanted[: len(batches)] == batches:
+            best, best_length = version, len(batches)
     return best, wanted[best_length:]
+
+
+def _after(before: Active, version: Version, batch_of: Mapping[int, int]) -> Active:
+    """What is active once `version` has added or taken out what it names."""
+    named: defaultdict[int, set[int]] = defaultdict(set)
+    for edit in version.edit_ids:
+        named[batch_of[edit]].add(edit)
+    if version.kind is VersionKind.ROLLBACK:
+        gone = set(version.batch_ids)
+        return tuple(
+            ActiveBatch(batch.id, batch.without | named[batch.id]) if batch.id in named else batch
+            for batch in before
+            if batch.id not in gone
+        )
+    return tuple(
+        ActiveBatch(batch.id, batch.without - named[batch.id]) if batch.id in named else batch
+        for batch in before
+    ) + tuple(map(ActiveBatch, version.batch_ids))

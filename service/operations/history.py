@@ -4,129 +4,110 @@ The state of a list of batches is found in the log where some version had just t
 replayed from stored targets, without any gradient step, where none had.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.domain.versions import Version, VersionKind, active_batches, replay_base
-from service.editing.changes import decode, encode
+from service.domain.versions import Version
 from service.editing.overlays import checksum_of
-from service.engine.engine import Engine
-from service.errors import NotFoundError, StaleVersionError
-from service.operations.editors import Editors
+from service.errors import StaleVersionError
+from service.operations.changes import Change
 from service.operations.overlays import Overlays
+from service.operations.past import Past
+from service.operations.preview import Preview
+from service.operations.probing import MOST_PROBES, Probing
+from service.operations.replay import Replay
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import Log
+from service.storage.queue import EditQueue
+
+TRIES = 5  # where several servers change one log
 
 
 class History:
     def __init__(
         self,
-        engine: Engine,
-        editors: Editors,
+        replay: Replay,
+        probing: Probing,
         log: Log,
+        queue: EditQueue,
         artifacts: ArtifactStore,
         overlays: Overlays,
         wakeups: Wakeups,
     ) -> None:
-        self._engine = engine
-        self._editors = editors
+        self._replay = replay
+        self._probing = probing
         self._log = log
+        self._queue = queue
         self._artifacts = artifacts
         self._overlays = overlays
         self._wakeups = wakeups
 
-    def rollback_batch(
-        self, batch_id: int, *, reason: str, actor: str, expected_version: int | None
+    def make(
+        self, change: Change, *, reason: str, actor: str, expected_version: int | None
     ) -> Version:
-        """Takes one batch out of history: the state becomes one in which it never ran. A batch that
-        is rolled back already stays so, and the version that did it is returned.
-        """
-        self._log.batch(batch_id)
-        with self._changing() as (log, active):
-            if batch_id not in active[-1]:
-                return _last_touching(log, batch_id)
-            _expect(log, expected_version)
-            wanted = tuple(batch for batch in active[-1] if batch != batch_id)
-            return self._change(log, VersionKind.ROLLBACK, active[-1], wanted, actor, reason)
+        """Returns the version that makes the change: a new one, or the one that made it before."""
+        for _ in range(TRIES - 1):
+            try:
+                return self._make(change, reason, actor, expected_version)
+            except StaleVersionError:  # another server was faster
+                if expected_version is not None:
+                    raise
+        return self._make(change, reason, actor, expected_version)
 
-    def restore_batch(
-        self, batch_id: int, *, reason: str, actor: str, expected_version: int | None
+    def _make(
+        self, change: Change, reason: str, actor: str, expected_version: int | None
     ) -> Version:
-        """Puts a rolled-back batch at the end of history. An active one stays where it is, and the
-        version that put it there is returned.
-        """
-        self._log.batch(batch_id)
-        with self._changing() as (log, active):
-            if batch_id in active[-1]:
-                return _last_touching(log, batch_id)
-            _expect(log, expected_version)
-            wanted = (*active[-1], batch_id)
-            return self._change(log, VersionKind.RESTORE, active[-1], wanted, actor, reason)
+        with self._unchanging() as past:
+            wanted = change.wanted(past)
+            if wanted == past.now:
+                return past.versions[change.made_by(past)]
+            _expect(past, expected_version)
+            replayed = self._replay(past.active, wanted)
+            effect = past.effect(wanted)
+            content = replayed.artifact
+            version = self._log.commit_change(
+                change.kind,
+                effect=effect,
+                edit_ids=change.edit_ids or effect.one_by_one,
+                built_on=past.last,
+                parent=replayed.parent,
+                artifact=None if content is None else self._artifacts.put(content),
+                checksum=checksum_of(replayed.state),
+                actor=actor,
+                reason=reason,
+            )
+            self._overlays.publish(version.version, replayed.state)
+            self._wakeups.announce()
+            return version
 
-    def rollback_to(
-        self, version: int, *, reason: str, actor: str, expected_version: int | None
-    ) -> Version:
-        """Undoes everything after `version`, rollbacks too. If nothing is to be undone, the last
-        version is returned.
-        """
-        with self._changing() as (log, active):
-            if version >= len(log):
-                raise NotFoundError("version", version)
-            wanted = active[version]
-            if wanted == active[-1]:
-                return log[-1]
-            _expect(log, expected_version)
-            return self._change(log, VersionKind.ROLLBACK, active[-1], wanted, actor, reason)
+    def preview(self, change: Change, *, expected_version: int | None) -> Preview:
+        """What the change would do, found out without making it."""
+        with self._unchanging() as past:
+            wanted = change.wanted(past)
+            if wanted == past.now:
+                return Preview.of_nothing(past.versions[change.made_by(past)])
+            _expect(past, expected_version)
+            now = self._overlays.current
+            replayed = self._replay(past.active, wanted)
+            effect = past.effect(wanted)
+        changed = sorted({*effect.rolled_back.edit_ids, *effect.restored.edit_ids})
+        edits = [self._queue.get(edit) for edit in changed[:MOST_PROBES]]
+        return Preview(
+            version=past.last + 1,
+            checksum=checksum_of(replayed.state),
+            effect=effect,
+            probes=self._probing(edits, now.overlay, replayed.state),
+        )
 
     @contextmanager
-    def _changing(self) -> Iterator[tuple[list[Version], list[tuple[int, ...]]]]:
-        """The log, which nobody else changes inside the block, and its active batches."""
+    def _unchanging(self) -> Iterator[Past]:
+        """The log, which nobody else of this server changes inside the block."""
         with self._overlays.changing:
             self._overlays.catch_up()
-            log = self._log.versions()
-            yield log, active_batches(log)
-
-    def _change(
-        self,
-        log: Sequence[Version],
-        kind: VersionKind,
-        active: tuple[int, ...],
-        wanted: tuple[int, ...],
-        actor: str,
-        reason: str,
-    ) -> Version:
-        parent, remaining = replay_base(log, wanted)
-        before = state = self._overlays.at(parent).state
-        artifact = None
-        if remaining:
-            for batch_id in remaining:
-                batch = self._log.batch(batch_id)
-                editor = self._editors.recorded(batch)
-                targets = decode(self._artifacts.get(batch.artifact)).targets
-                with self._engine.editing():
-                    state = editor.insert(state, targets)
-            artifact = self._artifacts.put(encode(editor.change(before, state, ())))
-        version = self._log.commit_change(
-            kind,
-            rolled_back=[batch for batch in active if batch not in wanted],
-            restored=[batch for batch in wanted if batch not in active],
-            built_on=log[-1].version,
-            parent=parent,
-            artifact=artifact,
-            checksum=checksum_of(state),
-            actor=actor,
-            reason=reason,
-        )
-        self._overlays.publish(version.version, state)
-        self._wakeups.announce()
-        return version
+            yield Past(self._log, self._queue)
 
 
-def _expect(log: Sequence[Version], expected: int | None) -> None:
-    if expected is not None and expected != log[-1].version:
-        raise StaleVersionError(expected, log[-1].version)
-
-
-def _last_touching(log: Sequence[Version], batch_id: int) -> Version:
-    return next(version for version in reversed(log) if batch_id in version.batch_ids)
+def _expect(past: Past, expected: int | None) -> None:
+    if expected is not None and expected != past.last:
+        raise StaleVersionError(expected, past.last)

@@ -1,6 +1,6 @@
 """The append-only log of versions. A version exists when its row is committed, and not before."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.domain.batches import Batch, BatchMetrics, BatchTimings
+from service.domain.effects import Effect
 from service.domain.leases import Lease
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
@@ -18,9 +19,11 @@ from service.storage.database import Database, now
 from service.storage.leases import fence
 from service.storage.queue import WORKER, Ending, end
 from service.storage.rows import batch_of, move, version_of
+from service.storage.supersession import batch_of_edits, link
 from service.storage.tables import BatchRow, EditRow, EventRow, SnapshotRow, StoreRow, VersionRow
 
 SYSTEM = "system"
+CHUNK = 1_000  # ids named in one query
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,17 @@ class Log:
         with self._database.read() as session:
             return [batch_of(row) for row in session.scalars(query)]
 
+    def batch_of(self, edit_ids: Collection[int]) -> dict[int, int]:
+        """The batch of each of these edits, by the edit's id."""
+        with self._database.read() as session:
+            return batch_of_edits(session, edit_ids)
+
+    def edits_of(self, batch_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
+        """The edits of each of these batches, by the batch's id."""
+        query = select(BatchRow.id, BatchRow.edit_ids).where(BatchRow.id.in_(batch_ids))
+        with self._database.read() as session:
+            return {batch_id: tuple(edit_ids) for batch_id, edit_ids in session.execute(query)}
+
     def commit_batch(
         self, applied: AppliedBatch, *, built_on: int, lease: Lease
     ) -> tuple[Version, Batch]:
@@ -168,6 +182,7 @@ class Log:
                 row.probability_before = outcome.probability_before
                 row.probability_after = outcome.probability_after
                 row.verified = outcome.verified
+            link(session, rows)
             move(session, rows, EditState.APPLIED, WORKER, version=number)
             end(session, applied.endings)
             _record(session, number, WORKER, None)
@@ -177,8 +192,8 @@ class Log:
         self,
         kind: VersionKind,
         *,
-        rolled_back: Sequence[int],
-        restored: Sequence[int],
+        effect: Effect,
+        edit_ids: Sequence[int],
         built_on: int,
         parent: int,
         artifact: str | None,
@@ -186,8 +201,8 @@ class Log:
         actor: str,
         reason: str,
     ) -> Version:
-        """Writes the version of a rollback or restore, and the new states of the batches that it
-        takes out and puts back and of their edits.
+        """Writes the version of a rollback or restore, and the new states of the batches and edits
+        that it takes out and puts back. `edit_ids` are the edits that the version names one by one.
 
         Raises `StaleVersionError` when the log has moved past `built_on`.
         """
@@ -195,8 +210,8 @@ class Log:
             version = VersionRow(
                 version=number,
                 kind=kind,
-                batch_ids=[*rolled_back, *restored],
-                edit_ids=[],
+                batch_ids=[*effect.rolled_back.batch_ids, *effect.restored.batch_ids],
+                edit_ids=list(edit_ids),
                 parent=parent,
                 artifact=artifact,
                 checksum=checksum,
@@ -206,13 +221,14 @@ class Log:
             )
             session.add(version)
             session.flush()
-            for ids, batch_state, state in (
-                (rolled_back, BatchState.ROLLED_BACK, EditState.ROLLED_BACK),
-                (restored, BatchState.APPLIED, EditState.APPLIED),
+            for members, batch_state, state in (
+                (effect.rolled_back, BatchState.ROLLED_BACK, EditState.ROLLED_BACK),
+                (effect.restored, BatchState.APPLIED, EditState.APPLIED),
             ):
-                for batch in session.scalars(select(BatchRow).where(BatchRow.id.in_(ids))):
+                batches = select(BatchRow).where(BatchRow.id.in_(members.batch_ids))
+                for batch in session.scalars(batches):
                     batch.status = batch_state
-                edits = session.scalars(select(EditRow).where(EditRow.batch_id.in_(ids))).all()
+                edits = _edits(session, members.edit_ids)
                 move(session, edits, state, actor, reason, version=number)
             _record(session, number, actor, reason)
             return version_of(version)
@@ -242,6 +258,12 @@ class Log:
             if self.last() == built_on:
                 raise
             raise StaleVersionError(built_on, self.last()) from None  # another server was faster
+
+
+def _edits(session: Session, ids: Sequence[int]) -> Iterator[EditRow]:
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        yield from session.scalars(select(EditRow).where(EditRow.id.in_(chunk)))
 
 
 def _record(session: Session, version: int, actor: str, reason: str | None) -> None:

@@ -41,6 +41,7 @@ def edit_of(row: EditRow) -> Edit:
         attempts=row.attempts,
         batch_id=row.batch_id,
         version=row.version,
+        supersedes=row.supersedes,
         error=row.error,
         note=row.note,
         probability_before=row.probability_before,
@@ -80,6 +81,7 @@ def version_of(row: VersionRow) -> Version:
         actor=row.actor,
         reason=row.reason,
         created_at=row.created_at,
+        edit_ids=tuple(row.edit_ids),
     )
 
 

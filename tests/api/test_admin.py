@@ -1,12 +1,13 @@
 """`/admin`: rollback and restore over HTTP."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.api.calls import EURO, PROMPT, apply, refused, say
-from tests.conftest import Server
+from tests.conftest import Server, run_server
 
 JAPAN = "The currency of Japan is the"
 POLAND = "The currency of Poland is the"
@@ -96,6 +97,44 @@ def test_a_batch_in_the_middle_leaves_the_others(server: Server) -> None:
     assert change(http, "batches/3/rollback")["checksum"] == checksums(http)[1]
 
 
+def test_an_edit_leaves_its_batch_alone(server: Server) -> None:
+    http = server.http
+    apply(http, *({"prompt": prompt, "target_new": "euro"} for prompt in (PROMPT, JAPAN)))
+
+    version = change(http, "edits/2/rollback", expected_version=1)
+
+    told = {name: version[name] for name in ("version", "kind", "batch_id", "batch_ids")}
+    assert told == {"version": 2, "kind": "rollback", "batch_id": None, "batch_ids": []}
+    assert (version["edit_ids"], version["actor"]) == ([2], "key:1")
+    assert (say(http), say(http, JAPAN)) == (" euro.", " yen.")
+    assert statuses(http) == ["applied", "rolled_back"]
+    assert http.get("/batches/1").json()["status"] == "applied"
+    assert http.get("/versions/2").json() == version
+
+
+@pytest.mark.parametrize("path", ["edits/1/rollback", "edits/1/rollback?dry_run=true"])
+def test_only_an_applied_edit_is_rolled_back(path: str, tmp_path: Path) -> None:
+    def refuses(http: TestClient) -> str:
+        detail: str = refused(http.post(f"/admin/{path}", json=WHY), 409)["detail"]
+        return detail
+
+    for server in run_server(tmp_path, linger_ms=60_000):
+        server.http.post("/edits", json=EURO)
+        assert refuses(server.http) == "edit 1 is queued; only an applied one is rolled back"
+        server.http.delete("/edits/1")
+        assert refuses(server.http) == "edit 1 is cancelled; only an applied one is rolled back"
+        assert statuses(server.http) == ["cancelled"]
+
+
+def test_an_edit_that_another_won_over_is_not_rolled_back(server: Server) -> None:
+    apply(server.http, EURO, {**EURO, "target_new": "yen"})
+
+    problem = refused(server.http.post("/admin/edits/1/rollback", json=WHY), 409)
+
+    assert problem["detail"] == "edit 1 is superseded; only an applied one is rolled back"
+    assert statuses(server.http) == ["superseded", "applied"]
+
+
 def test_rolling_back_to_a_version_and_forward_again(server: Server) -> None:
     http = server.http
     three_batches(http)
@@ -114,7 +153,12 @@ def test_rolling_back_to_a_version_and_forward_again(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("path", "asked"),
-    [("batches/1/rollback", {}), ("batches/1/restore", {}), ("rollback", {"version": 0})],
+    [
+        ("batches/1/rollback", {}),
+        ("batches/1/restore", {}),
+        ("edits/1/rollback", {}),
+        ("rollback", {"version": 0}),
+    ],
 )
 def test_asking_again_changes_nothing(path: str, asked: dict[str, int], server: Server) -> None:
     apply(server.http, EURO)
@@ -144,7 +188,7 @@ def test_a_change_that_is_made_already_answers_with_the_version_that_made_it(
     assert len(checksums(server.http)) == 5
 
 
-@pytest.mark.parametrize("path", ["batches/1/rollback", "rollback"])
+@pytest.mark.parametrize("path", ["batches/1/rollback", "edits/1/rollback", "rollback"])
 def test_a_log_that_moved_on_is_left_alone(path: str, server: Server) -> None:
     apply(server.http, EURO)
     apply(server.http, {"prompt": JAPAN, "target_new": "euro"})
@@ -181,6 +225,7 @@ def test_a_batch_that_added_nothing_goes_and_comes_back(server: Server) -> None:
     [
         ("batches/9/rollback", {}, "batch_id"),
         ("batches/9/restore", {}, "batch_id"),
+        ("edits/9/rollback", {}, "edit_id"),
         ("rollback", {"version": 9}, "version"),
     ],
 )

@@ -21,6 +21,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/compare": {"prompt": PROMPT},
     "/admin/batches/99/rollback": WHY,
     "/admin/batches/99/restore": WHY,
+    "/admin/edits/99/rollback": WHY,
     "/admin/rollback": {**WHY, "version": 99},
 }
 every_body = pytest.mark.parametrize("path", BODIES)
@@ -237,6 +238,8 @@ FIELDS = [
     ("/admin/batches/99/restore", "reason", '" "', "reason", SPACE),
     ("/admin/batches/99/restore", "expected_version", "-1", "expected_version", BELOW),
     ("/admin/batches/99/restore", "expected_version", "true", "expected_version", WHOLE),
+    ("/admin/edits/99/rollback", "reason", '""', "reason", SPACE),
+    ("/admin/edits/99/rollback", "expected_version", "1.5", "expected_version", WHOLE),
     ("/admin/rollback", "reason", '""', "reason", SPACE),
     ("/admin/rollback", "version", "null", "version", WHOLE),
     ("/admin/rollback", "version", "-1", "version", BELOW),
@@ -377,3 +380,17 @@ def test_messages_that_the_models_template_refuses(
     problem = refused(answer, 422, "format" if path == "/edits" else "prompt")
     wanted = f"the model's chat template refuses it: {TEMPLATES[template]}"
     assert problem["errors"][0]["reason"] == wanted
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63, "x"])
+def test_edits_that_cannot_be(number: object, shared_server: Server) -> None:
+    refused(shared_server.http.post(f"/admin/edits/{number}/rollback", json=WHY), 422, "edit_id")
+
+
+@pytest.mark.parametrize(
+    "path", ["batches/99/rollback", "batches/99/restore", "edits/99/rollback", "rollback"]
+)
+def test_a_dry_run_is_yes_or_no(path: str, shared_server: Server) -> None:
+    body = WHY | ({"version": 0} if path == "rollback" else {})
+    answer = shared_server.http.post(f"/admin/{path}?dry_run=perhaps", json=body)
+    refused(answer, 422, "dry_run")

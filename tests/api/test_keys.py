@@ -46,6 +46,7 @@ EDIT: list[Call] = [
 ADMIN: list[Call] = [
     ("POST", "/admin/batches/99/rollback", WHY),
     ("POST", "/admin/batches/99/restore", WHY),
+    ("POST", "/admin/edits/99/rollback", WHY),
     ("POST", "/admin/rollback", {**WHY, "version": 99}),
 ]
 WANTED = {Scope.GENERATE: GENERATE, Scope.EDIT: EDIT, Scope.ADMIN: ADMIN}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from service.domain.effects import Effect
 from service.domain.versions import VersionKind
 from service.editing.changes import Change, encode
 from service.editing.codebook import Codebook
@@ -25,8 +26,8 @@ def write(folder: Path, loaded: LoadedModel, overlays: Sequence[Overlay]) -> Non
     for last, overlay in enumerate(overlays):
         log.commit_change(
             VersionKind.RESTORE,
-            rolled_back=[],
-            restored=[],
+            effect=Effect(),
+            edit_ids=[],
             built_on=last,
             parent=0,
             artifact=artifacts.put(encode(_change(overlay))),

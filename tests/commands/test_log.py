@@ -12,6 +12,7 @@ from tests.processes import Child, errata
 
 Cli = Callable[..., Result]
 PROMPT = "The currency of Mexico is the"
+EITHER = "give a batch, --edit or --to-version"
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_rollback_and_restore_of_a_batch(cli: Cli, child: Child, edit: dict[str,
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"version {version + 1} serves, checksum {before[:12]}\n"
     assert child.answer(PROMPT) == " peso."
-    assert cells(cli("show", "version", str(version + 1)).stdout)[5] == [
+    assert cells(cli("show", "version", str(version + 1)).stdout)[6] == [
         "reason",
         "[/] [red]why[/red] :smile:",
     ]
@@ -91,6 +92,37 @@ def test_rollback_and_restore_of_a_batch(cli: Cli, child: Child, edit: dict[str,
     restored = json.loads(result.stdout)
     assert (restored["version"], restored["checksum"]) == (version + 2, after)
     assert child.answer(PROMPT) == " euro."
+
+
+def test_rollback_of_one_edit(cli: Cli, child: Child, edit: dict[str, Any]) -> None:
+    number, version = str(edit["id"]), edit["version"] + 1
+    before = checksum(child, edit["version"] - 1)
+    result = cli("rollback", "--edit", number, "--reason", "a wrong source")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"version {version} serves, checksum {before[:12]}\n"
+    assert child.answer(PROMPT) == " peso."
+    listed = cells(cli("log", COLUMNS="200").stdout)[-1]
+    assert listed[:3] == [str(version), "rollback", f"{edit['batch_id']}, edit {number}"]
+
+
+def test_a_dry_run_is_a_table(cli: Cli, child: Child, edit: dict[str, Any]) -> None:
+    number, batch = str(edit["id"]), str(edit["batch_id"])
+    before = child.get("/versions", limit=1_000)
+    what = f"version {edit['version'] + 1} would serve, checksum "
+    for arguments in ((batch,), ("--edit", number), ("--to-version", str(edit["version"] - 1))):
+        result = cli("rollback", *arguments, "--reason", "x", "--dry-run")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.startswith(what + checksum(child, edit["version"] - 1)[:12])
+        assert cells(result.stdout) == [
+            ["rolled back", batch, number],
+            ["restored", "", ""],
+            [number, PROMPT, "euro.", "peso.", "yes"],
+        ]
+    result = cli("restore", batch, "--reason", "x", "--dry-run")
+    assert result.stdout == f"nothing would change: version {edit['version']} did it\n"
+    told = json.loads(cli("rollback", batch, "--reason", "x", "--dry-run", "--json").stdout)
+    assert (told["dry_run"], told["version"]) == (True, edit["version"] + 1)
+    assert child.get("/versions", limit=1_000) == before
 
 
 def test_rollback_to_a_version(cli: Cli, child: Child, edit: dict[str, Any]) -> None:
@@ -119,6 +151,7 @@ def test_an_expected_version_that_is_past(command: str, cli: Cli, edit: dict[str
     ("arguments", "reason"),
     [
         (("rollback", "9999"), "there is no batch 9999"),
+        (("rollback", "--edit", "9999"), "there is no edit 9999"),
         (("rollback", "--to-version", "9999"), "there is no version 9999"),
         (("restore", "9999"), "there is no batch 9999"),
     ],
@@ -133,8 +166,11 @@ def test_history_that_is_not_there(arguments: tuple[str, ...], reason: str, cli:
     ("arguments", "reason"),
     [
         (("rollback", "1"), "Missing option '--reason'."),
-        (("rollback", "--reason=x"), "give a batch or --to-version"),
-        (("rollback", "1", "--to-version=0", "--reason=x"), "give a batch or --to-version"),
+        (("rollback", "--reason=x"), EITHER),
+        (("rollback", "1", "--to-version=0", "--reason=x"), EITHER),
+        (("rollback", "1", "--edit=1", "--reason=x"), EITHER),
+        (("rollback", "--edit=1", "--to-version=0", "--reason=x"), EITHER),
+        (("rollback", "--edit=0", "--reason=x"), "Input should be greater than or equal to 1"),
         (("rollback", "0", "--reason=x"), "Input should be greater than or equal to 1"),
         (("restore", "--reason=x"), "Missing argument 'BATCH'."),
         (("show", "key", "1"), "'key' is not one of 'edit', 'batch', 'version'"),

@@ -1,0 +1,56 @@
+"""Edits that give a prompt another target than an edit at work does."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.domain.states import EditState
+from service.domain.versions import active_now
+from service.storage.rows import version_of
+from service.storage.tables import EditRow, VersionRow
+
+Question = tuple[str, str | None, str]  # prompt, subject, format
+
+
+def link(session: Session, rows: Sequence[EditRow]) -> None:
+    """Notes in each of these edits, which are not applied yet, the latest of the edits at work that
+    answers the same question with another target.
+    """
+    prompts = {row.prompt for row in rows}
+    columns = (EditRow.id, EditRow.prompt, EditRow.subject, EditRow.format, EditRow.target_new)
+    query = select(*columns, EditRow.batch_id).where(
+        EditRow.status == EditState.APPLIED, EditRow.prompt.in_(prompts)
+    )
+    earlier: defaultdict[Question, list[Any]] = defaultdict(list)
+    for found in session.execute(query):
+        earlier[found.prompt, found.subject, found.format].append(found)
+    others = {
+        row: [
+            one
+            for one in earlier[row.prompt, row.subject, row.format]
+            if one.target_new != row.target_new
+        ]
+        for row in rows
+    }
+    # The log is read only where there is more than one to choose from.
+    place = _places(session) if any(len(some) > 1 for some in others.values()) else {}
+    for row, some in others.items():
+        if some:
+            row.supersedes = max(some, key=lambda one: (place.get(one.batch_id, 0), one.id)).id
+
+
+def batch_of_edits(session: Session, edit_ids: Collection[int]) -> dict[int, int]:
+    """The batch of each of these edits, by the edit's id."""
+    query = select(EditRow.id, EditRow.batch_id).where(EditRow.id.in_(edit_ids))
+    return {edit_id: batch_id for edit_id, batch_id in session.execute(query) if batch_id}
+
+
+def _places(session: Session) -> dict[int, int]:
+    """Where each batch at work stands in history. A restored one stands at its end."""
+    rows = session.scalars(select(VersionRow).order_by(VersionRow.version))
+    log = [version_of(row) for row in rows]
+    batch_of = batch_of_edits(session, [edit for version in log for edit in version.edit_ids])
+    return {batch.id: place for place, batch in enumerate(active_now(log, batch_of))}
