@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.commands import ask, calibrate, db, edit, evaluate, keys, log, serve, stats
+from service.commands import ask, calibrate, db, edit, evaluate, keys, log, log_group, serve, stats
 from service.commands.client import DEFAULT_URL
 
 app = typer.Typer(
@@ -25,7 +25,6 @@ for command in (
     edit.edit,
     ask.generate,
     ask.compare,
-    log.log,
     log.show,
     log.rollback,
     log.restore,
@@ -34,6 +33,7 @@ for command in (
     stats.stats,
 ):
     app.command()(command)
+app.add_typer(log_group.app, name="log")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 
