@@ -29,6 +29,7 @@ from service.operations.intake import EditLimits, Intake
 from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
 from service.operations.statistics import Statistics
+from service.operations.sweeping import sweep
 from service.operations.wakeups import Wakeups
 from service.settings import Settings
 from service.storage.artifacts import ArtifactStore
@@ -100,6 +101,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, Worker]:
     overlays = Overlays(store, artifacts, engine)
     store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM)
     overlays.start()
+    sweep(database, artifacts)
     family = Family(editors, store)
     health = Health(engine, statistics, settings.max_perplexity_ratio)
     apply = Apply(engine, editors, family, health, overlays, queue, store, artifacts, wakeups)
