@@ -134,3 +134,7 @@ class LogCorruptError(StartupError):
         )
         self.expected = expected
         self.found = found
+
+
+class ArchiveError(StartupError):
+    """A file is no log that could be taken in, or there is a log already."""

@@ -2,7 +2,7 @@
 
 import typer
 
-from service.commands import log, verify
+from service.commands import archive, log, verify
 from service.commands.output import JsonOption
 
 app = typer.Typer(invoke_without_command=True)
@@ -16,3 +16,5 @@ def group(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 app.command()(verify.verify)
+app.command()(archive.export)
+app.command("import")(archive.import_)

@@ -34,7 +34,7 @@ class Verification:
     def __init__(self, artifacts: ArtifactStore, advance: Advance) -> None:
         self._artifacts = artifacts
         self._advance = advance
-        self._faults: list[str] = []
+        self.faults: list[str] = []  # so far
         self._done = 0
         self._total = 0
 
@@ -46,17 +46,17 @@ class Verification:
     def check_rows(self, rows: Rows) -> Outline:
         versions, batches = rows.count(VersionRecord), rows.count(BatchRecord)
         self._total = 2 * (versions + batches) + rows.count(EditRecord)
-        return check_rows(rows, self._faults.append, self._tick("rows"))
+        return check_rows(rows, self.faults.append, self._tick("rows"))
 
     def check_artifacts(self, outline: Outline) -> Verdict:
-        ArtifactChecks(outline, self._artifacts, self._faults.append, self._tick("versions")).run()
+        ArtifactChecks(outline, self._artifacts, self.faults.append, self._tick("versions")).run()
         named = named_by(outline)
         return Verdict(
             versions=len(outline.versions),
             batches=len(outline.batches),
             edits=outline.edits,
             artifacts=len(named),
-            faults=tuple(self._faults),
+            faults=tuple(self.faults),
             orphans=tuple(sorted(self._artifacts.sizes().keys() - named)),
         )
 

@@ -4,6 +4,7 @@ Keys to the API stay in their own database.
 """
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ from service.domain.edits import Format
 from service.domain.states import BatchState, EditState
 from service.domain.versions import VersionKind
 from service.settings import EditorName
+from service.storage.rows import metrics_of
 from service.storage.tables import (
     BatchRow,
     EditRow,
@@ -51,22 +53,35 @@ def _json_object(text: str) -> str:
     return text
 
 
-def _of(kind: type) -> AfterValidator:
-    """Keeps what was given, if it can be read as a `kind`."""
-    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+_METRICS = TypeAdapter(BatchMetrics)
+_TIMINGS = TypeAdapter(BatchTimings)
 
-    def check(values: dict[str, Any]) -> dict[str, Any]:
-        adapter.validate_python(values)
-        return values
 
-    return AfterValidator(check)
+def _metrics(values: dict[str, Any]) -> dict[str, Any]:
+    _METRICS.validate_python(values)
+    return _known(metrics_of, values)
+
+
+def _timings(values: dict[str, Any]) -> dict[str, Any]:
+    _TIMINGS.validate_python(values)
+    return _known(lambda found: BatchTimings(**found), values)
+
+
+def _known(read: Callable[[dict[str, Any]], object], values: dict[str, Any]) -> dict[str, Any]:
+    """What was given, if it has no other names than are read."""
+    try:
+        read(values)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    return values
 
 
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 Number = Annotated[int, Field(ge=0, lt=2**63)]  # of a version
 Count = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Text = Annotated[str, AfterValidator(_without_nul)]
-Name = Annotated[Text, StringConstraints(max_length=64)]
+Key = Annotated[str, StringConstraints(max_length=255), AfterValidator(_without_nul)]
+Name = Annotated[str, StringConstraints(max_length=64), AfterValidator(_without_nul)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Json = dict[str, Any]
 
@@ -113,7 +128,7 @@ class StoreRecord(Numbered):
 
 class SubmissionRecord(Numbered):
     actor: Name
-    idempotency_key: Annotated[Text, StringConstraints(max_length=255)] | None
+    idempotency_key: Key | None
     body_hash: Name
     created_at: Moment
 
@@ -136,8 +151,8 @@ class BatchRecord(Numbered):
     version: Number
     edit_ids: list[Id]
     hyperparameters: Json
-    metrics: Annotated[Json, _of(BatchMetrics)]
-    timings: Annotated[Json, _of(BatchTimings)]
+    metrics: Annotated[Json, AfterValidator(_metrics)]
+    timings: Annotated[Json, AfterValidator(_timings)]
     artifact: Sha256
     created_at: Moment
 

@@ -13,6 +13,8 @@ COMMANDS = [
     "compare",
     "log",
     "log verify",
+    "log export",
+    "log import",
     "show",
     "rollback",
     "restore",
