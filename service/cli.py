@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.commands import ask, calibrate, db, edit, evaluate, keys, log, log_group, serve, stats
+from service.commands import (
+    ask,
+    calibrate,
+    db,
+    edit,
+    evaluate,
+    export_model,
+    keys,
+    log,
+    log_group,
+    serve,
+    stats,
+)
 from service.commands.client import DEFAULT_URL
 
 app = typer.Typer(
@@ -31,6 +43,7 @@ for command in (
     evaluate.evaluate,
     calibrate.calibrate,
     stats.stats,
+    export_model.export_model,
 ):
     app.command()(command)
 app.add_typer(log_group.app, name="log")

@@ -12,6 +12,7 @@ COMMANDS = [
     "generate",
     "compare",
     "log",
+    "export-model",
     "log verify",
     "log export",
     "log import",
