@@ -26,7 +26,7 @@ def export(file: File, as_json: JsonOption = False) -> None:
         from service.operations.log_export import LogExport
         from service.storage.artifacts import ArtifactStore
 
-        artifacts = ArtifactStore(settings.data_dir / "artifacts")
+        artifacts = ArtifactStore(settings.artifacts)
     with opened(settings) as database, or_fail(), progress_bar("rows") as advance:
         manifest = LogExport(database, artifacts, advance).to(file)
     if as_json:
@@ -53,7 +53,7 @@ def import_(file: File, as_json: JsonOption = False) -> None:
 
         with alone(settings.data_dir), file.open("rb") as opened_file:
             archive = Archive(opened_file)
-            artifacts = ArtifactStore(settings.data_dir / "artifacts")
+            artifacts = ArtifactStore(settings.artifacts)
             with opened(settings) as database, progress_bar("rows") as advance:
                 verdict = import_log(archive, database, artifacts, advance)
     counts = {

@@ -50,7 +50,7 @@ def export_model(
         log = Log(database)
         log.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM)
         number = log.last() if version is None else version
-        artifacts = ArtifactStore(settings.data_dir / "artifacts")
+        artifacts = ArtifactStore(settings.artifacts)
         try:
             state = Overlays(log, artifacts, Engine(loaded)).at(number).state
         except NotFoundError as error:

@@ -23,7 +23,7 @@ def verify(as_json: JsonOption = False) -> None:
         from service.operations.verification import Verification
         from service.storage.artifacts import ArtifactStore
 
-        artifacts = ArtifactStore(settings.data_dir / "artifacts")
+        artifacts = ArtifactStore(settings.artifacts)
     with opened(settings) as database, or_fail(), progress_bar("reading") as advance:
         verdict = Verification(artifacts, advance).of(database)
     if as_json:
