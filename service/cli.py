@@ -1,5 +1,5 @@
-"""`errata`: the command line. `serve`, `keys`, `db`, `stats` and `calibrate` work on this machine;
-all other commands talk HTTP to a running server.
+"""`errata`: the command line. `serve`, `keys`, `db`, `stats`, `calibrate`, `export-model` and what is
+below `log` work on this machine; all other commands talk HTTP to a running server.
 """
 
 from typing import Annotated
@@ -23,10 +23,10 @@ from service.commands import (
 from service.commands.client import DEFAULT_URL
 
 app = typer.Typer(
-    help="An editing server for language models.\n\n`serve`, `keys`, `db`, `stats` and "
-    "`calibrate` work on this machine, with the settings that `errata serve --help` lists. All "
-    f"other commands talk to a running server: they read ERRATA_URL (default: {DEFAULT_URL}) and "
-    "ERRATA_API_KEY.\n\n"
+    help="An editing server for language models.\n\n`serve`, `keys`, `db`, `stats`, `calibrate`, "
+    "`export-model`, `log verify`, `log export` and `log import` work on this machine, with the "
+    "settings that `errata serve --help` lists. All other commands talk to a running server: they "
+    f"read ERRATA_URL (default: {DEFAULT_URL}) and ERRATA_API_KEY.\n\n"
     "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no server answers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
