@@ -1,5 +1,5 @@
-"""`errata`: the command line. `serve`, `keys`, `db`, `stats`, `calibrate`, `export-model` and what is
-below `log` work on this machine; all other commands talk HTTP to a running server.
+"""`errata`: the command line. `serve`, `keys`, `db`, `stats`, `calibrate`, `export-model` and what
+is below `log` work on this machine; all other commands talk HTTP to a running server.
 """
 
 from typing import Annotated
