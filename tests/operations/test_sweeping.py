@@ -11,6 +11,7 @@ import pytest
 from service.operations.sweeping import sweep
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import open_database
+from service.storage.folder import Folder
 from tests.conftest import run_server
 from tests.operations.test_apply import apply
 from tests.operations.test_history import currency
@@ -79,3 +80,22 @@ def test_a_log_that_names_nothing_sweeps_nothing(
     for _ in run_server(tmp_path / "data"):
         pass
     assert file.exists()
+
+
+def test_a_place_that_nothing_is_removed_from(
+    tmp_path: Path,
+    put: Callable[[bytes], Path],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for server in run_server(tmp_path / "data"):
+        apply(server, currency("Bulgaria"))
+    aged(put(b"old"))
+
+    def refused(*_: object) -> None:
+        raise PermissionError("access denied")
+
+    monkeypatch.setattr(Folder, "remove", refused)
+    for server in run_server(tmp_path / "data"):
+        assert server.http.get("/health/ready").json()["ready"]
+    assert "were left: the artifacts can't be reached: access denied" in caplog.text
