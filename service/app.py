@@ -34,6 +34,7 @@ from service.operations.probing import Probing
 from service.operations.replay import Replay
 from service.operations.snapshots import Snapshots
 from service.operations.statistics import Statistics
+from service.operations.sweeping import sweep
 from service.operations.wakeups import Wakeups
 from service.settings import Role, Settings
 from service.storage.artifacts import ArtifactStore
@@ -104,11 +105,13 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
     editors, statistics = build_editors(settings, engine)
     queue = EditQueue(database)
     store = Log(database)
-    artifacts = ArtifactStore(settings.data_dir / "artifacts")
+    artifacts = ArtifactStore(settings.artifacts)
+    artifacts.check()
     wakeups = Wakeups()
     overlays = Overlays(store, artifacts, engine)
     store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM)
     overlays.start()
+    sweep(database, artifacts)
     family = Family(editors, store)
     health = Health(engine, statistics, settings.max_perplexity_ratio)
     apply = Apply(

@@ -1,5 +1,5 @@
-"""`errata`: the command line. `serve`, `keys`, `db`, `stats` and `calibrate` work on this machine;
-all other commands talk HTTP to a running server.
+"""`errata`: the command line. `serve`, `keys`, `db`, `stats`, `calibrate`, `export-model` and what
+is below `log` work on this machine; all other commands talk HTTP to a running server.
 """
 
 from typing import Annotated
@@ -7,14 +7,26 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.commands import ask, calibrate, db, edit, evaluate, keys, log, serve, stats
+from service.commands import (
+    ask,
+    calibrate,
+    db,
+    edit,
+    evaluate,
+    export_model,
+    keys,
+    log,
+    log_group,
+    serve,
+    stats,
+)
 from service.commands.client import DEFAULT_URL
 
 app = typer.Typer(
-    help="An editing server for language models.\n\n`serve`, `keys`, `db`, `stats` and "
-    "`calibrate` work on this machine, with the settings that `errata serve --help` lists. All "
-    f"other commands talk to a running server: they read ERRATA_URL (default: {DEFAULT_URL}) and "
-    "ERRATA_API_KEY.\n\n"
+    help="An editing server for language models.\n\n`serve`, `keys`, `db`, `stats`, `calibrate`, "
+    "`export-model`, `log verify`, `log export` and `log import` work on this machine, with the "
+    "settings that `errata serve --help` lists. All other commands talk to a running server: they "
+    f"read ERRATA_URL (default: {DEFAULT_URL}) and ERRATA_API_KEY.\n\n"
     "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no server answers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -25,15 +37,16 @@ for command in (
     edit.edit,
     ask.generate,
     ask.compare,
-    log.log,
     log.show,
     log.rollback,
     log.restore,
     evaluate.evaluate,
     calibrate.calibrate,
     stats.stats,
+    export_model.export_model,
 ):
     app.command()(command)
+app.add_typer(log_group.app, name="log")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 

@@ -143,3 +143,14 @@ class LogCorruptError(StartupError):
         )
         self.expected = expected
         self.found = found
+
+
+class ArchiveError(StartupError):
+    """A file is no log that could be taken in, or there is a log already."""
+
+
+class ArtifactsUnreachableError(StartupError, ConnectionError):
+    """The folder or the object storage with the artifacts is in trouble; no edit is to blame."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the artifacts can't be reached: {reason}")

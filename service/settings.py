@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         None, description="as SQLAlchemy writes it; default: SQLite in the data directory"
     )
     data_dir: Path = Field(Path("data"), description="artifacts, and the database by default")
+    artifacts_url: str | None = Field(
+        None,
+        description="a folder, or object storage as `s3://bucket/prefix`, for one log's artifacts; "
+        "default: `artifacts` in the data directory; S3 needs the extra `s3`",
+    )
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0: any free one")
     admin_key: SecretStr | None = Field(
@@ -207,6 +212,11 @@ class Settings(BaseSettings):
             return self.database_url
         # A folder's name may hold what means something in a URL.
         return URL.create("sqlite", database=str(self.data_dir / "errata.db")).render_as_string()
+
+    @property
+    def artifacts(self) -> Path | str:
+        """Where they lie: a folder or a URL."""
+        return self.artifacts_url or self.data_dir / "artifacts"
 
     @property
     def listens_beyond_loopback(self) -> bool:

@@ -63,6 +63,7 @@ class Tour:
             "ERRATA_PORT": str(self._port),
             "ERRATA_ADMIN_KEY": KEY,
         }
+        self._folder = folder  # where what is typed is run
         self._server: subprocess.Popen[bytes] | None = None
 
     def run(self, command: str) -> str:
@@ -79,7 +80,12 @@ class Tour:
         }
         typed = command.replace("localhost:8000", f"localhost:{self._port}")
         done = subprocess.run(
-            ["bash", "-c", typed], env=client, capture_output=True, text=True, check=True
+            ["bash", "-c", typed],
+            env=client,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 

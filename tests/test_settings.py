@@ -19,6 +19,7 @@ DEFAULTS = {
     "quantization": None,
     "database_url": None,
     "data_dir": Path("data"),
+    "artifacts_url": None,
     "host": "127.0.0.1",
     "port": 8000,
     "admin_key": None,

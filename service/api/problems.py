@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from service.api.openai.errors import UNKNOWN_FIELD, is_openai, openai_error
 from service.errors import (
+    ArtifactsUnreachableError,
     ConflictError,
     ErrataError,
     FieldError,
@@ -41,6 +42,7 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     QueueFullError: HTTPStatus.TOO_MANY_REQUESTS,
     OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
+    ArtifactsUnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StoppingError: HTTPStatus.SERVICE_UNAVAILABLE,
     NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,

@@ -35,6 +35,9 @@ def own_server(data_dir: Path, **settings: str) -> Iterator[Client]:
         **os.environ,
         **settings,
         "ERRATA_DATA_DIR": str(data_dir),
+        # Its log is its own: empty is the default, in the data directory.
+        "ERRATA_DATABASE_URL": "",
+        "ERRATA_ARTIFACTS_URL": "",
         "ERRATA_HOST": "127.0.0.1",
         "ERRATA_PORT": str(port),
         "ERRATA_ADMIN_KEY": key,

@@ -87,6 +87,14 @@ def weight_of(projection: nn.Module) -> Tensor:
     return weight.T if isinstance(projection, Conv1D) else weight
 
 
+def set_weight(projection: nn.Module, weight: Tensor) -> None:
+    """Gives a linear map the weight [d_out, d_in], as one of its own: modules that share the former
+    one keep it.
+    """
+    own = weight.T if isinstance(projection, Conv1D) else weight
+    projection.weight = nn.Parameter(own.contiguous(), requires_grad=False)
+
+
 def capped(model: PreTrainedModel, logits: Tensor) -> Tensor:
     """The head's output as the model gives it: some squash their logits."""
     cap = getattr(model.config, "final_logit_softcapping", None)

@@ -136,7 +136,12 @@ class Codebook:
         )
 
     def with_rows(self, site: Site, rows: Rows) -> "Codebook":
-        """The codebook with `rows` written over it; rows past its end must follow it closely."""
+        """The codebook with `rows` written over it. Raises `ValueError` if rows past its end do not
+        follow it closely.
+        """
+        new = {index for index in rows.index if index >= len(self)}
+        if new != set(range(len(self), len(self) + len(new))) or min(rows.index, default=0) < 0:
+            raise ValueError(f"rows leave a gap behind the {len(self)} of the codebook")
         draft = Draft(self, site)
         for at, index in enumerate(rows.index):
             entry = _Entry(rows.keys[at], rows.values[at], rows.labels[at], rows.owners[at])

@@ -1,18 +1,22 @@
 """Files that are there whole or not at all."""
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 
-def write_whole(target: Path, content: bytes) -> None:
-    """Writes beside the place, syncs, renames and syncs the folder: a crash leaves what was there
-    before, or all of `content`.
+@contextlib.contextmanager
+def whole(target: Path) -> Iterator[IO[bytes]]:
+    """Writes beside the place, syncs, renames and syncs the folder: a crash, or an error inside the
+    block, leaves what was there before; else all that was written is there.
     """
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".partial")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).rename(target)
@@ -24,3 +28,8 @@ def write_whole(target: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    with whole(target) as file:
+        file.write(content)

@@ -14,7 +14,12 @@ from tests.processes import ERRATA, POLL_S, READY_WITHIN_S, child_environment, e
 
 def test_an_evaluation_and_its_resumption(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
-    first = errata("evaluate", "--limit", "4", "--batch", "2", "--json", str(figures))
+    theirs = {
+        "ERRATA_DATABASE_URL": f"sqlite:///{tmp_path / 'served.db'}",
+        "ERRATA_ARTIFACTS_URL": str(tmp_path / "served"),
+    }
+    first = errata("evaluate", "--limit", "4", "--batch", "2", "--json", str(figures), **theirs)
+    assert not list(tmp_path.glob("served*"))  # its log is its own
     assert first.exit_code == 0, first.stderr
     assert "| edits applied | 4 of 4 |" in first.stdout
     found = json.loads(figures.read_text())

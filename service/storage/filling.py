@@ -1,0 +1,70 @@
+"""Writes a whole log into an empty database, in one transaction."""
+
+import itertools
+from collections.abc import Callable
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from service.errors import ArchiveError
+from service.storage.contents import AT_ONCE, Rows
+from service.storage.database import Database
+from service.storage.records import TABLES
+from service.storage.tables import (
+    BatchRow,
+    EditRow,
+    EventRow,
+    SnapshotRow,
+    StoreRow,
+    SubmissionRow,
+    VersionRow,
+)
+
+
+def check_empty(database: Database, fingerprint: str) -> None:
+    """Raises `ArchiveError` unless the database may take a log of the model `fingerprint`."""
+    with database.read() as session:
+        _check_empty(session, fingerprint)
+
+
+def fill(database: Database, rows: Rows, fingerprint: str, tick: Callable[[int], None]) -> None:
+    """Writes all rows or none. Ids given later come after them."""
+    with database.write() as session:
+        _check_empty(session, fingerprint)
+        # What the first start wrote: the log brings its own.
+        session.execute(delete(VersionRow))
+        session.execute(delete(StoreRow))
+        for kind, table in TABLES.items():
+            found = rows.of(kind, _refuse)
+            while some := list(itertools.islice(found, AT_ONCE)):
+                session.execute(insert(table), [record.model_dump() for record in some])
+                tick(len(some))
+        if database.is_shared:
+            _go_on_after(session)
+
+
+def _check_empty(session: Session, fingerprint: str) -> None:
+    store = session.get(StoreRow, 1)
+    if store is not None and store.fingerprint != fingerprint:
+        raise ArchiveError(
+            f"the archive is of a model with fingerprint {fingerprint[:12]}, and the log here is "
+            f"of '{store.model}' (fingerprint {store.fingerprint[:12]})"
+        )
+    if (session.scalar(select(func.max(VersionRow.version))) or 0) > 0:
+        raise ArchiveError("the log here is not empty: it has versions")
+    for table in (SubmissionRow, EditRow, BatchRow, EventRow, SnapshotRow):
+        if session.scalar(select(func.count()).select_from(table)):
+            raise ArchiveError(f"the log here is not empty: it has {table.__tablename__}")
+
+
+def _go_on_after(session: Session) -> None:
+    """PostgreSQL's sequences know nothing of ids that were given."""
+    for table in (SubmissionRow, EditRow, BatchRow, EventRow):
+        last = session.scalar(select(func.max(table.id)))
+        if last is not None:
+            sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
+            session.execute(select(func.setval(sequence, last)))
+
+
+def _refuse(fault: str) -> None:
+    raise ArchiveError(fault)
