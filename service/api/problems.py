@@ -42,7 +42,6 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     QueueFullError: HTTPStatus.TOO_MANY_REQUESTS,
     OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
-    ArtifactsUnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StoppingError: HTTPStatus.SERVICE_UNAVAILABLE,
     NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
@@ -140,7 +139,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(ErrataError, _on_errata)
     app.add_exception_handler(ClientDisconnect, _on_leaving)
-    for kind in UNAVAILABLE:
+    for kind in (*UNAVAILABLE, ArtifactsUnreachableError):
         app.add_exception_handler(kind, _on_unavailable)
     app.add_exception_handler(Exception, _on_crash)
 

@@ -51,7 +51,7 @@ def import_(file: File, as_json: JsonOption = False) -> None:
         from service.storage.archive import Archive
         from service.storage.artifacts import ArtifactStore
 
-        with alone(settings.data_dir), file.open("rb") as opened_file:
+        with alone(settings), file.open("rb") as opened_file:
             archive = Archive(opened_file)
             artifacts = ArtifactStore(settings.artifacts)
             with opened(settings) as database, progress_bar("rows") as advance:

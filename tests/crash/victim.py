@@ -34,11 +34,11 @@ def serve(start: Start, port: Connection) -> None:
     from tests.crash.preloaded import use_it
 
     use_it()
-    if start.point is not None:
-        arm(start.point, start.passes)
     settings = {"database_url": start.url, "max_batch": 2, "linger_ms": 0, "lease_s": LEASE_S}
     with built(start.folder, **settings) as (_, app), socket.create_server(("", 0)) as listening:
         port.send(listening.getsockname()[1])
+        if start.point is not None:
+            arm(start.point, start.passes)
         config = uvicorn.Config(app, ws="none", log_config=None)
         uvicorn.Server(config).run(sockets=[listening])
 

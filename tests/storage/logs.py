@@ -10,6 +10,7 @@ from service.editing.codebook_change import CodebookChange
 from service.editing.overlays import BASE_CHECKSUM, checksum_of
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database
+from service.storage.leases import Leases
 from service.storage.log import AppliedBatch, EditOutcome, Log
 from service.storage.queue import EditQueue
 
@@ -31,7 +32,10 @@ def apply(database: Database, artifacts: ArtifactStore, state: Codebook, last: i
     queue = EditQueue(database)
     given = Correction(TEXT, str(last), "grace", metadata={"number": 0.1 * last, "a": [None]})
     queue.submit([given], actor="key:1", idempotency_key=f"k{last}", body_hash="h", max_depth=9)
-    (edit,) = queue.claim("run", 1)
+    leases = Leases(database, seconds=60)
+    lease = leases.take("tests")
+    assert lease is not None
+    (edit,) = queue.claim(lease, 1)
     key, value = torch.randn(2, 1, 8, generator=torch.Generator().manual_seed(last))
     target = Target(edit.id, 100 * key, value, ((last,),), (0,))
     grown = state.insert(SITE, [target], radius=0.1)
@@ -46,5 +50,6 @@ def apply(database: Database, artifacts: ArtifactStore, state: Codebook, last: i
         artifact=artifacts.put(encode(change)),
         checksum=checksum_of(grown),
     )
-    Log(database).commit_batch(applied, built_on=last)
+    Log(database).commit_batch(applied, built_on=last, lease=lease)
+    leases.give_back(lease)
     return grown
