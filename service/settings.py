@@ -127,7 +127,7 @@ class Settings(BaseSettings):
         16_384, ge=1, description="tokens whose keys and values generation holds at once"
     )
     editing_share: float = Field(
-        0.5,
+        0.6,
         ge=0.05,
         le=0.95,
         description="of the model's time for edits, while it generates",

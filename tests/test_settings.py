@@ -39,7 +39,7 @@ DEFAULTS = {
     "max_new_tokens": 512,
     "max_generations": 256,
     "cache_tokens": 16_384,
-    "editing_share": 0.5,
+    "editing_share": 0.6,
     "role": "all",
     "lease_s": 10.0,
     "snapshot_every": 50,

@@ -34,7 +34,7 @@ from service.engine.turns import Party, Turn, Turns
 PASS_TOKENS = 1_024
 CACHE_TOKENS = 16_384  # whose keys and values generation holds
 MOST_TEXTS = 1_024  # generated at once, those that wait included
-EDITING_SHARE = 0.5
+EDITING_SHARE = 0.6
 
 
 class Engine:

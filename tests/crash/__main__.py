@@ -1,5 +1,5 @@
-"""`make crash`: kills servers at every point, `KILLS` times each on each database; then one of two
-servers is stopped and overtaken, again and again.
+"""`make crash`: kills servers at every point, `KILLS` times each on each database; then runs in full
+what the tests do in small.
 """
 
 import os
@@ -17,7 +17,19 @@ from tests.crash.points import POINTS
 from tests.crash.trials import DATABASES, Kill, kills
 from tests.postgresql import Cluster, running
 
-STOPS = {"ERRATA_STOPS": "20", "ERRATA_STOPPED_EDITS": "50"}
+# What the tests do in small.
+TESTS = (
+    (
+        "20 holders of the lease are stopped and overtaken, with 1,000 edits",
+        "tests/test_servers.py::test_a_stopped_holder_is_overtaken_and_its_batch_refused",
+        {"ERRATA_STOPS": "20", "ERRATA_STOPPED_EDITS": "50"},
+    ),
+    (
+        "200 random histories of either kind",
+        "tests/operations/test_histories.py",
+        {"ERRATA_HISTORIES": "200"},
+    ),
+)
 
 
 def main() -> None:
@@ -45,12 +57,11 @@ def main() -> None:
     whole = wrong.total() == 0 and died.total() == each * len(POINTS) * len(DATABASES)
     console.print("nothing was lost or doubled" if whole else "NOT as promised")
 
-    console.print("20 holders of the lease are stopped and overtaken ...")
-    test = "tests/test_servers.py::test_a_stopped_holder_is_overtaken_and_its_batch_refused"
-    stopped = subprocess.run(
-        [sys.executable, "-m", "pytest", test], env=os.environ | STOPS, check=False
-    )
-    sys.exit(0 if whole and stopped.returncode == 0 else 1)
+    for what, test, size in TESTS:
+        console.print(f"{what} ...")
+        command = [sys.executable, "-m", "pytest", test]
+        whole &= subprocess.run(command, env=os.environ | size, check=False).returncode == 0
+    sys.exit(0 if whole else 1)
 
 
 def _outcomes(cluster: Cluster, each: int) -> Iterator[tuple[Kill, "Future[bool]"]]:

@@ -15,6 +15,11 @@ def replayed(server: Server, batches: Collection[int], without: Collection[int])
     """The checksum of the state in which these batches, one after another, never had the edits
     `without`.
     """
+    return checksum_of(state_of(server, batches, without))
+
+
+def state_of(server: Server, batches: Collection[int], without: Collection[int]) -> Overlay | None:
+    """That state."""
     settings = server.services.settings
     editors, _ = build_editors(settings, server.services.engine)
     database = Database(settings.resolved_database_url)
@@ -27,4 +32,4 @@ def replayed(server: Server, batches: Collection[int], without: Collection[int])
         with server.services.engine.editing():
             state = editors.recorded(batch).insert(state, kept)
     database.close()
-    return checksum_of(state)
+    return state
