@@ -70,7 +70,9 @@ class Settings(BaseSettings):
         "`quantized`",
     )
     database_url: str | None = Field(
-        None, description="as SQLAlchemy writes it; default: SQLite in the data directory"
+        None,
+        description="`postgresql+psycopg://user:password@host/name`, or SQLite's; default: SQLite "
+        "in the data directory",
     )
     data_dir: Path = Field(Path("data"), description="artifacts, and the database by default")
     artifacts_url: str | None = Field(

@@ -1,5 +1,5 @@
-"""`make crash`: kills servers at every point, `KILLS` times each on each database; then runs in full
-what the tests do in small.
+"""`make crash`: kills servers at every point, `KILLS` times each on each database; then runs tests at
+their full size.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.crash.points import POINTS
 from tests.crash.trials import DATABASES, Kill, kills
 from tests.postgresql import Cluster, running
 
-# What the tests do in small.
+# What is run at its full size.
 TESTS = (
     (
         "20 holders of the lease are stopped and overtaken, with 1,000 edits",
