@@ -1,5 +1,5 @@
-"""`make crash`: kills servers at every point, `KILLS` times each on each database; then runs tests at
-their full size.
+"""`make crash`: kills servers at every point, `KILLS` times each on each database; then runs some
+tests at their full size.
 """
 
 import os
