@@ -92,7 +92,7 @@ class Database:
             return MigrationContext.configure(connection).get_current_revision()
 
     def is_current(self) -> bool:
-        return self.revision() == ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        return self.revision() == newest_revision()
 
     def close(self) -> None:
         self.engine.dispose()
@@ -122,6 +122,10 @@ def make_folder(url: str) -> bool:
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     return True
+
+
+def newest_revision() -> str | None:
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 def alembic_config(connection: Connection) -> Config:

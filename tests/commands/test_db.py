@@ -1,11 +1,13 @@
-"""`errata db upgrade`."""
+"""`errata db`."""
 
+from functools import partial
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from service.storage.database import MIGRATIONS
+from tests.postgresql import Cluster
 from tests.processes import errata
 
 HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
@@ -27,6 +29,35 @@ def test_a_schema_of_a_newer_errata(tmp_path: Path) -> None:
     result = errata("db", "upgrade", ERRATA_DATA_DIR=str(tmp_path))
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "error: Can't locate revision identified by 'tomorrow'\n"
+
+
+def test_show_and_check(tmp_path: Path, postgresql: Cluster) -> None:
+    for url in (f"sqlite:///{tmp_path / 'errata.db'}", postgresql.new_database()):
+        run = partial(errata, ERRATA_DATABASE_URL=url, COLUMNS="200")
+        assert run("db", "check").stderr == (
+            f"error: the schema is none, the newest is {HEAD}: run `errata db upgrade`\n"
+        )
+        run("db", "upgrade")
+        assert run("db", "check").stdout == "the schema is right\n"
+        shown = run("db", "show").stdout
+        assert all(word in shown for word in (str(HEAD), "versions", "edits", "lease"))
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE edits ADD COLUMN more INTEGER"))
+            connection.execute(text("DROP TABLE lease"))
+        engine.dispose()
+        result = run("db", "check")
+        assert result.exit_code == 1
+        assert "add_table lease" in result.stderr
+        assert "remove_column edits" in result.stderr
+
+
+def test_no_password_is_shown(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://errata:secret@127.0.0.1:1/errata"
+    for command in ("show", "check", "upgrade"):
+        result = errata("db", command, ERRATA_DATABASE_URL=url, ERRATA_DATA_DIR=str(tmp_path))
+        assert result.exit_code == 1
+        assert "secret" not in result.output
 
 
 def test_what_is_no_database(tmp_path: Path) -> None:
