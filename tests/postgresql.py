@@ -24,6 +24,14 @@ class Cluster:
         url = make_url(self.server.get_uri()).set(drivername="postgresql+psycopg", database=name)
         return url.render_as_string(hide_password=False)
 
+    @contextlib.contextmanager
+    def passing_database(self) -> Iterator[str]:
+        """One that is gone after the block."""
+        url = self.new_database()
+        yield url
+        with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
 
 @contextlib.contextmanager
 def running(*, durable: bool = False) -> Iterator[Cluster]:

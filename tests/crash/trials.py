@@ -3,6 +3,7 @@
 import random
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,14 +31,19 @@ class Kill:
         chosen = iter(chance.sample(CORRECTIONS, REQUESTS * EDITS))
         requests = [[next(chosen) for _ in range(EDITS)] for _ in range(REQUESTS)]
         passes = chance.randrange(PASSES[self.point])
-        url = None
-        if self.database == "postgresql":
-            url = cluster.new_database()
+        with tempfile.TemporaryDirectory() as folder, self._database(cluster) as url:
+            return trial.run(Path(folder), url, requests, self.point, passes)
+
+    @contextmanager
+    def _database(self, cluster: Cluster) -> Iterator[str | None]:
+        if self.database == "sqlite":
+            yield None
+            return
+        with cluster.passing_database() as url:
             database = Database(url)
             database.upgrade()
             database.close()
-        with tempfile.TemporaryDirectory() as folder:
-            return trial.run(Path(folder), url, requests, self.point, passes)
+            yield url
 
 
 CORRECTIONS = [
