@@ -4,22 +4,20 @@ from typing import Any
 
 import pytest
 
-from service.domain.batches import BatchMetrics, BatchTimings
 from service.domain.edits import Correction, Format
 from service.domain.effects import Effect, Members
 from service.domain.leases import Lease
 from service.domain.versions import VersionKind
 from service.storage.database import Database
-from service.storage.log import AppliedBatch, EditOutcome, Log
+from service.storage.log import Log
 from service.storage.queue import EditQueue
+from tests.storage.batches import applied, opened
 from tests.storage.test_queue import submit
 
 
 @pytest.fixture
 def log(database: Database) -> Log:
-    log = Log(database)
-    log.open("tiny", "f" * 64, "0" * 64)
-    return log
+    return opened(database)
 
 
 @pytest.fixture
@@ -32,17 +30,7 @@ def apply(log: Log, queue: EditQueue, lease: Lease, *asked: dict[str, Any]) -> l
     given = [Correction(**{"prompt": "p", "editor": "grace", **fields}) for fields in asked]
     edits = submit(queue, *given)
     queue.claim(lease, len(edits))
-    applied = AppliedBatch(
-        editor="grace",
-        outcomes={edit.id: EditOutcome(None, 0.0, 1.0, verified=True) for edit in edits},
-        endings={},
-        hyperparameters={},
-        metrics=BatchMetrics(len(edits), 0, 1.0, None, None),
-        timings=BatchTimings(0.0, 0.0, 0.0),
-        artifact="a" * 64,
-        checksum="c" * 64,
-    )
-    log.commit_batch(applied, built_on=log.last(), lease=lease)
+    log.commit_batch(applied(*edits), built_on=log.last(), lease=lease)
     return [queue.get(edit.id).supersedes for edit in edits]
 
 
