@@ -24,7 +24,8 @@ def test_without_its_worker_it_is_not_ready(idle: Server) -> None:
     answer = idle.http.get("/health/ready")
 
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "reasons": ["the worker is not running"]}
+    reasons = ["the worker is not running", "the log is not followed"]
+    assert answer.json() == {"ready": False, "reasons": reasons}
     assert idle.http.get("/health").status_code == 200
 
 

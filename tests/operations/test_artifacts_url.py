@@ -72,10 +72,8 @@ def test_storage_that_is_away(data: Path, monkeypatch: pytest.MonkeyPatch) -> No
             away.setattr(Bucket, "read", broken)
             away.setattr(Bucket, "write", broken)
             answer = history(server)
-            assert (answer.status_code, answer.json()["detail"]) == (
-                503,
-                "the artifacts can't be reached: no route to the bucket",
-            )
+            assert answer.status_code == 503
+            assert answer.json()["detail"].startswith("storage does not answer; try again")
             assert answers(server)[1] == " euro."  # the present needs none
             queued = server.http.post("/edits", json=currency("Chad")).json()["edits"][0]["id"]
             waiting = server.http.get(f"/edits/{queued}", params={"wait": 2}).json()
