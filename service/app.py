@@ -135,8 +135,10 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         max_batch=settings.max_batch,
         linger_ms=settings.linger_ms,
     )
-    following = Following(overlays, wakeups)
-    at_work: list[Working] = [following, Listener(database, wakeups.announce)]
+    following = Following(overlays, wakeups) if database.is_shared else None
+    at_work: list[Working] = []
+    if following is not None:
+        at_work += [following, Listener(database, wakeups.announce)]
     if settings.role is not Role.API:
         at_work.append(worker)
     services = Services(

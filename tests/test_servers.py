@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from tests.postgresql import Cluster
-from tests.processes import EURO, Child, errata, serving
+from tests.processes import EURO, Child, serving
 
 KEY = "a-key-for-tests"
 LEASE_S = 1.0
@@ -26,13 +26,12 @@ Start = Callable[..., Child]
 
 @pytest.fixture
 def url(postgresql: Cluster) -> str:
-    return postgresql.new_database()
+    return postgresql.new_log()
 
 
 @pytest.fixture
 def start(url: str, tmp_path: Path) -> Iterator[Start]:
     """Starts another server on the same database and artifacts."""
-    assert errata("db", "upgrade", ERRATA_DATABASE_URL=url).exit_code == 0
     with ExitStack() as stack:
         names = iter("abcdefgh")
 

@@ -36,7 +36,7 @@ class Services:
     insights: Insights
     keys: KeyRing
     worker: Running | None  # none where this server applies no edits
-    following: Current
+    following: Current | None  # none where no other server can commit
 
     def unready(self) -> list[str]:
         """Why the server can't do its work; empty if it can."""
@@ -46,7 +46,7 @@ class Services:
                 reasons.append("the worker is not running")
             elif self.worker.pending is not None:
                 reasons.append(self.worker.pending)
-        if self.following.trouble is not None:
+        if self.following is not None and self.following.trouble is not None:
             reasons.append(self.following.trouble)
         if self.engine.trouble is not None:
             reasons.append(self.engine.trouble)

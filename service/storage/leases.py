@@ -18,9 +18,10 @@ class Leases:
     def __init__(self, database: Database, seconds: float) -> None:
         self._database = database
         self.seconds = seconds  # that a lease lasts without being renewed
+        self.lapse = database.is_shared  # nobody else can have a file of ours
 
     def take(self, holder: str) -> Lease | None:
-        """None while another holder has it. Nobody else can have a database that is not shared."""
+        """None while another holder has it."""
         try:
             with self._database.write(quiet=True) as session:
                 row = session.get(LeaseRow, ONLY, with_for_update=True)
@@ -28,7 +29,7 @@ class Leases:
                 if row is None:
                     row = LeaseRow(id=ONLY, token=0)
                     session.add(row)
-                elif row.expires_at > moment and self._database.is_shared:
+                elif row.expires_at > moment and self.lapse:
                     return None
                 row.holder = holder
                 row.token += 1

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Listener:
-    """A thread of its own; of a database that is not shared there is nothing to be heard."""
+    """A thread of its own, for a database that is shared."""
 
     def __init__(self, database: Database, heard: Callable[[], None]) -> None:
         self._database = database
@@ -28,13 +28,11 @@ class Listener:
         self._thread = threading.Thread(target=self._work, name="errata-listener", daemon=True)
 
     def start(self) -> None:
-        if self._database.is_shared:
-            self._thread.start()
+        self._thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def _work(self) -> None:
         while not self._stopping.is_set():

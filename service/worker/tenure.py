@@ -32,12 +32,14 @@ def held(leases: Leases, holder: str) -> Iterator[Tenure | None]:
         return
     tenure = Tenure(lease, threading.Event())
     heart = threading.Thread(target=_beat, args=(leases, tenure), name="errata-lease", daemon=True)
-    heart.start()
+    if leases.lapse:
+        heart.start()
     try:
         yield tenure
     finally:
         tenure.over.set()
-        heart.join()
+        if leases.lapse:
+            heart.join()
         try:
             leases.give_back(lease)
         except SQLAlchemyError as error:

@@ -24,8 +24,7 @@ def test_without_its_worker_it_is_not_ready(idle: Server) -> None:
     answer = idle.http.get("/health/ready")
 
     assert answer.status_code == 503
-    reasons = ["the worker is not running", "the log is not followed"]
-    assert answer.json() == {"ready": False, "reasons": reasons}
+    assert answer.json() == {"ready": False, "reasons": ["the worker is not running"]}
     assert idle.http.get("/health").status_code == 200
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.edits import Correction
 from service.domain.states import EditState
-from service.storage.database import Database, now
+from service.storage.database import Database, now, open_database
 from service.storage.queue import EditQueue
 from service.storage.tables import EditRow, EventRow, SubmissionRow
 from tests.bench.figure import Figure
@@ -42,13 +42,10 @@ def run(progress: Progress) -> list[Figure]:
 @contextmanager
 def _databases() -> Iterator[dict[str, Database]]:
     with tempfile.TemporaryDirectory() as folder, running(durable=True) as cluster:
-        urls = {
-            "SQLite": f"sqlite:///{Path(folder) / 'errata.db'}",
-            "PostgreSQL": cluster.new_database(),
+        databases = {
+            "SQLite": open_database(f"sqlite:///{Path(folder) / 'errata.db'}"),
+            "PostgreSQL": open_database(cluster.new_log()),
         }
-        databases = {name: Database(url) for name, url in urls.items()}
-        for database in databases.values():
-            database.upgrade()
         yield databases
         for database in databases.values():
             database.close()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from service.atlas import EDITS_FILE
 from service.atlas.edits import read_edits
-from service.storage.database import Database
 from tests.crash import trial
 from tests.crash.points import PASSES, POINTS
 from tests.postgresql import Cluster
@@ -39,10 +38,7 @@ class Kill:
         if self.database == "sqlite":
             yield None
             return
-        with cluster.passing_database() as url:
-            database = Database(url)
-            database.upgrade()
-            database.close()
+        with cluster.passing_log() as url:
             yield url
 
 

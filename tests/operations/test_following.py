@@ -1,7 +1,8 @@
 """A server serves what others commit, and says so when it can't."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,15 @@ from sqlalchemy.exc import OperationalError
 
 from service.operations import following
 from service.operations.overlays import Overlays
-from tests.conftest import Server
+from tests.conftest import Server, run_server
+from tests.postgresql import Cluster
 
 WITHIN_S = 20.0
+
+
+@pytest.fixture
+def server(tmp_path: Path, postgresql: Cluster) -> Iterator[Server]:
+    yield from run_server(tmp_path, database_url=postgresql.new_log())
 
 
 @pytest.fixture(autouse=True)

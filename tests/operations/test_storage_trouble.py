@@ -86,10 +86,7 @@ def troubled(
     url = None
     if request.param == "postgresql":
         cluster: Cluster = request.getfixturevalue("postgresql")
-        url = cluster.new_database()
-        database = Database(url)
-        database.upgrade()
-        database.close()
+        url = cluster.new_log()
     yield from run_server(tmp_path, database_url=url)
 
 

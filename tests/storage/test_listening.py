@@ -16,8 +16,7 @@ SOON_S = 10.0  # on a busy machine
 
 @pytest.fixture
 def shared(postgresql: Cluster) -> Iterator[Database]:
-    database = Database(postgresql.new_database())
-    database.upgrade()
+    database = Database(postgresql.new_log())
     yield database
     database.close()
 
