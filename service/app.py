@@ -12,7 +12,7 @@ from service.api import admin, ask, documentation, edits, log, openapi, operatin
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
 from service.api.openai import routes as openai_routes
-from service.domain.keys import Scope
+from service.domain.keys import KeyState, Scope
 from service.domain.ports import Working
 from service.editing.overlays import BASE_CHECKSUM
 from service.editing.preset_files import Preset, read_preset
@@ -28,6 +28,7 @@ from service.operations.health import Health
 from service.operations.history import History
 from service.operations.insights import Insights
 from service.operations.intake import EditLimits, Intake
+from service.operations.key_use import KeyUse
 from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
 from service.operations.probing import Probing
@@ -38,7 +39,7 @@ from service.operations.sweeping import sweep
 from service.operations.wakeups import Wakeups
 from service.settings import Role, Settings
 from service.storage.artifacts import ArtifactStore
-from service.storage.database import Database
+from service.storage.database import Database, now
 from service.storage.keys import KeyRing, new_secret
 from service.storage.leases import Leases
 from service.storage.listening import Listener
@@ -56,13 +57,15 @@ def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
     """Makes sure that there is a key. Returns the secret if one was made: it is shown this once.
 
     Raises `StartupError` for an address that others can reach while no key was configured, and for
-    a configured key that was revoked.
+    a configured key that was revoked or has expired.
     """
     given = settings.configured_admin_key
     if given is not None:
         key = keys.add("admin", Scope.ADMIN, given)
-        if key.revoked_at is not None or key.scope is not Scope.ADMIN:
-            state = "revoked" if key.revoked_at else f"of scope '{key.scope}'"
+        state: str = key.state(now())
+        if key.scope is not Scope.ADMIN:
+            state = f"of scope '{key.scope}'"
+        if state != KeyState.ACTIVE:
             raise StartupError(f"the configured admin key is known here and {state}")
         return None
     if keys.any_active():
@@ -136,7 +139,9 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         linger_ms=settings.linger_ms,
     )
     following = Following(overlays, wakeups)
-    at_work: list[Working] = [following, Listener(database, wakeups.announce)]
+    keys = KeyRing(database)
+    key_use = KeyUse(keys)
+    at_work: list[Working] = [following, Listener(database, wakeups.announce), key_use]
     if settings.role is not Role.API:
         at_work.append(worker)
     services = Services(
@@ -170,7 +175,8 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
             wakeups,
         ),
         insights=Insights(queue, store, wakeups, engine.hits),
-        keys=KeyRing(database),
+        keys=keys,
+        key_use=key_use,
         worker=None if settings.role is Role.API else worker,
         following=following,
     )

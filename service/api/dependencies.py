@@ -16,6 +16,7 @@ from service.operations.ask import Ask
 from service.operations.history import History
 from service.operations.insights import Insights
 from service.operations.intake import Intake
+from service.operations.key_use import KeyUse
 from service.operations.overlays import Overlays
 from service.settings import Settings
 from service.storage.keys import KeyRing
@@ -35,6 +36,7 @@ class Services:
     history: History
     insights: Insights
     keys: KeyRing
+    key_use: KeyUse
     worker: Running | None  # none where this server applies no edits
     following: Current
 
@@ -79,21 +81,18 @@ class Needs:
         found: ServicesDep,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ) -> ApiKey:
-        return authorise(found.keys, credentials.credentials if credentials else None, self._scope)
+        return authorise(found, credentials.credentials if credentials else None, self._scope)
 
 
-def authorise(keys: KeyRing, secret: str | None, scope: Scope) -> ApiKey:
-    key = keys.find(secret) if secret else None
+def authorise(found: Services, secret: str | None, scope: Scope) -> ApiKey:
+    """Raises the same `NotAuthenticatedError` for a wrong, a revoked and an expired key."""
+    key = found.keys.find(secret) if secret else None
     if key is None:
         raise NotAuthenticatedError
+    found.key_use.note(key.id)
     if not key.scope.includes(scope):
         raise ForbiddenError(scope, key.scope)
     return key
-
-
-def actor_of(key: ApiKey) -> str:
-    """The name under which the log remembers who did something."""
-    return f"key:{key.id}"
 
 
 class Numbered(Protocol):

@@ -25,7 +25,7 @@ def browser_key(
     services: ServicesDep, authorization: Annotated[str | None, Header()] = None
 ) -> None:
     try:
-        authorise(services.keys, _secret(authorization or ""), Scope.GENERATE)
+        authorise(services, _secret(authorization or ""), Scope.GENERATE)
     except NotAuthenticatedError as error:
         raise HTTPException(401, str(error), {"WWW-Authenticate": CHALLENGE}) from None
 

@@ -88,10 +88,13 @@ def version_of(row: VersionRow) -> Version:
 def key_of(row: ApiKeyRow) -> ApiKey:
     return ApiKey(
         id=row.id,
+        owner_id=row.owner_id or row.id,
         name=row.name,
         scope=Scope(row.scope),
         hint=row.hint,
         created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
     )
 
