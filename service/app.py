@@ -11,6 +11,8 @@ from service import __version__
 from service.api import admin, ask, documentation, edits, log, openapi, operating, problems
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
+from service.api.headers import SecurityHeaders, allow_origins
+from service.api.limits import KeyLimits, Places
 from service.api.openai import routes as openai_routes
 from service.domain.keys import KeyState, Scope
 from service.domain.ports import Working
@@ -177,6 +179,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         insights=Insights(queue, store, wakeups, engine.hits),
         keys=keys,
         key_use=key_use,
+        limits=KeyLimits(settings.rate_limit, settings.max_concurrent_per_key),
         worker=None if settings.role is Role.API else worker,
         following=following,
     )
@@ -233,10 +236,13 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
         app.include_router(part.router)
     problems.install(app)
     openapi.install(app)
+    app.add_middleware(Places)
     app.add_middleware(BodyLimit, limit=services.settings.max_body_bytes)
     app.add_middleware(
         CorrelationIdMiddleware,
         header_name="X-Request-ID",
         validator=lambda given: REQUEST_ID.fullmatch(given) is not None,
     )
+    allow_origins(app, services.settings.allowed_origins)
+    app.add_middleware(SecurityHeaders)
     return app

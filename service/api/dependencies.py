@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.api.limits import KeyLimits
 from service.domain.keys import ApiKey, Scope
 from service.domain.ports import Current, Running
 from service.engine.engine import Engine
@@ -37,6 +38,7 @@ class Services:
     insights: Insights
     keys: KeyRing
     key_use: KeyUse
+    limits: KeyLimits
     worker: Running | None  # none where this server applies no edits
     following: Current
 
@@ -78,18 +80,23 @@ class Needs:
 
     def __call__(
         self,
+        request: Request,
         found: ServicesDep,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ) -> ApiKey:
-        return authorise(found, credentials.credentials if credentials else None, self._scope)
+        secret = credentials.credentials if credentials else None
+        return authorise(request, found, secret, self._scope)
 
 
-def authorise(found: Services, secret: str | None, scope: Scope) -> ApiKey:
-    """Raises the same `NotAuthenticatedError` for a wrong, a revoked and an expired key."""
+def authorise(request: Request, found: Services, secret: str | None, scope: Scope) -> ApiKey:
+    """Raises the same `NotAuthenticatedError` for a wrong, a revoked and an expired key, and what
+    `KeyLimits` does.
+    """
     key = found.keys.find(secret) if secret else None
     if key is None:
         raise NotAuthenticatedError
     found.key_use.note(key.id)
+    found.limits.admit(request, key)
     if not key.scope.includes(scope):
         raise ForbiddenError(scope, key.scope)
     return key

@@ -19,10 +19,11 @@ from service.api.dependencies import (
 from service.api.edit_body import OPENAPI_BODY, Corrections
 from service.api.problems import documented
 from service.api.responses import EditOut, EditPage, EditsAccepted, HitsOut, QueuedEdit
+from service.api.streams import unless_gone
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import EditState
 
-router = APIRouter(tags=["edits"], responses=documented(401, 403, 422))
+router = APIRouter(tags=["edits"], responses=documented(401, 403, 422, 429))
 Editor = Annotated[ApiKey, Depends(Needs(Scope.EDIT))]
 IdempotencyKey = Annotated[
     str | None,
@@ -40,7 +41,7 @@ MAX_WAIT_S = 60
     "/edits",
     status_code=HTTPStatus.ACCEPTED,
     response_model_exclude_none=True,
-    responses=documented(413, 429),
+    responses=documented(413),
     openapi_extra=OPENAPI_BODY,
 )
 async def submit_edits(
@@ -96,6 +97,7 @@ def list_edits(
 async def get_edit(
     edit_id: EditId,
     key: Editor,
+    request: Request,
     services: ServicesDep,
     wait: Annotated[
         float,
@@ -103,7 +105,8 @@ async def get_edit(
     ] = 0.0,
 ) -> EditOut:
     """One edit of one's own; with `wait`, as soon as it is settled or the time is up."""
-    return EditOut.of(await services.insights.settled(edit_id, wait, key.sees))
+    waiting = services.insights.settled(edit_id, wait, key.sees)
+    return EditOut.of(await unless_gone(request, waiting))
 
 
 @router.get("/edits/{edit_id}/hits", responses=documented(404))
