@@ -8,7 +8,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 
 from service import __version__
-from service.api import admin, ask, documentation, edits, log, openapi, operating, problems
+from service.api import admin, ask, documentation, edits, events, log, openapi, operating, problems
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
 from service.api.headers import SecurityHeaders, allow_origins
@@ -25,6 +25,7 @@ from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
 from service.operations.editors import Editors
 from service.operations.family import Family
+from service.operations.feed import Feed
 from service.operations.following import Following
 from service.operations.health import Health
 from service.operations.history import History
@@ -42,6 +43,7 @@ from service.operations.wakeups import Wakeups
 from service.settings import Role, Settings
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database, now
+from service.storage.events import Events
 from service.storage.keys import KeyRing, new_secret
 from service.storage.leases import Leases
 from service.storage.listening import Listener
@@ -177,6 +179,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
             wakeups,
         ),
         insights=Insights(queue, store, wakeups, engine.hits),
+        feed=Feed(Events(database), wakeups),
         keys=keys,
         key_use=key_use,
         limits=KeyLimits(settings.rate_limit, settings.max_concurrent_per_key),
@@ -230,7 +233,9 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
     )
     app.state.services = services
     parts = (
-        (edits, ask, openai_routes, log, admin) if services.settings.role is not Role.EDITOR else ()
+        (edits, ask, openai_routes, log, events, admin)
+        if services.settings.role is not Role.EDITOR
+        else ()
     )
     for part in (*parts, operating, documentation):
         app.include_router(part.router)

@@ -14,6 +14,7 @@ from service.domain.ports import Current, Running
 from service.engine.engine import Engine
 from service.errors import ForbiddenError, NotAuthenticatedError
 from service.operations.ask import Ask
+from service.operations.feed import Feed
 from service.operations.history import History
 from service.operations.insights import Insights
 from service.operations.intake import Intake
@@ -36,6 +37,7 @@ class Services:
     ask: Ask
     history: History
     insights: Insights
+    feed: Feed
     keys: KeyRing
     key_use: KeyUse
     limits: KeyLimits

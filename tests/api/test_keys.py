@@ -43,6 +43,7 @@ EDIT: list[Call] = [
     ("GET", "/batches/99", None),
     ("GET", "/versions", None),
     ("GET", "/versions/99", None),
+    ("GET", "/events?follow=false", None),
 ]
 ADMIN: list[Call] = [
     ("POST", "/admin/batches/99/rollback", WHY),
