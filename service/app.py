@@ -8,11 +8,13 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 
 from service import __version__
-from service.api import admin, ask, documentation, edits, log, openapi, operating, problems
+from service.api import admin, ask, documentation, edits, events, log, openapi, operating, problems
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
+from service.api.headers import SecurityHeaders, allow_origins
+from service.api.limits import KeyLimits, Places
 from service.api.openai import routes as openai_routes
-from service.domain.keys import Scope
+from service.domain.keys import KeyState, Scope
 from service.domain.ports import Working
 from service.editing.overlays import BASE_CHECKSUM
 from service.editing.preset_files import Preset, read_preset
@@ -23,11 +25,13 @@ from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
 from service.operations.editors import Editors
 from service.operations.family import Family
+from service.operations.feed import Feed
 from service.operations.following import Following
 from service.operations.health import Health
 from service.operations.history import History
 from service.operations.insights import Insights
 from service.operations.intake import EditLimits, Intake
+from service.operations.key_use import KeyUse
 from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
 from service.operations.probing import Probing
@@ -38,7 +42,8 @@ from service.operations.sweeping import sweep
 from service.operations.wakeups import Wakeups
 from service.settings import Role, Settings
 from service.storage.artifacts import ArtifactStore
-from service.storage.database import Database
+from service.storage.database import Database, now
+from service.storage.events import Events
 from service.storage.keys import KeyRing, new_secret
 from service.storage.leases import Leases
 from service.storage.listening import Listener
@@ -56,13 +61,15 @@ def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
     """Makes sure that there is a key. Returns the secret if one was made: it is shown this once.
 
     Raises `StartupError` for an address that others can reach while no key was configured, and for
-    a configured key that was revoked.
+    a configured key that was revoked or has expired.
     """
     given = settings.configured_admin_key
     if given is not None:
         key = keys.add("admin", Scope.ADMIN, given)
-        if key.revoked_at is not None or key.scope is not Scope.ADMIN:
-            state = "revoked" if key.revoked_at else f"of scope '{key.scope}'"
+        state: str = key.state(now())
+        if key.scope is not Scope.ADMIN:
+            state = f"of scope '{key.scope}'"
+        if state != KeyState.ACTIVE:
             raise StartupError(f"the configured admin key is known here and {state}")
         return None
     if keys.any_active():
@@ -136,7 +143,9 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         linger_ms=settings.linger_ms,
     )
     following = Following(overlays, wakeups) if database.is_shared else None
-    at_work: list[Working] = []
+    keys = KeyRing(database)
+    key_use = KeyUse(keys)
+    at_work: list[Working] = [key_use]
     if following is not None:
         at_work += [following, Listener(database, wakeups.announce)]
     if settings.role is not Role.API:
@@ -172,7 +181,10 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
             wakeups,
         ),
         insights=Insights(queue, store, wakeups, engine.hits),
-        keys=KeyRing(database),
+        feed=Feed(Events(database), wakeups),
+        keys=keys,
+        key_use=key_use,
+        limits=KeyLimits(settings.rate_limit, settings.max_concurrent_per_key),
         worker=None if settings.role is Role.API else worker,
         following=following,
     )
@@ -223,16 +235,21 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
     )
     app.state.services = services
     parts = (
-        (edits, ask, openai_routes, log, admin) if services.settings.role is not Role.EDITOR else ()
+        (edits, ask, openai_routes, log, events, admin)
+        if services.settings.role is not Role.EDITOR
+        else ()
     )
     for part in (*parts, operating, documentation):
         app.include_router(part.router)
     problems.install(app)
     openapi.install(app)
+    app.add_middleware(Places)
     app.add_middleware(BodyLimit, limit=services.settings.max_body_bytes)
     app.add_middleware(
         CorrelationIdMiddleware,
         header_name="X-Request-ID",
         validator=lambda given: REQUEST_ID.fullmatch(given) is not None,
     )
+    allow_origins(app, services.settings.allowed_origins)
+    app.add_middleware(SecurityHeaders)
     return app

@@ -96,6 +96,21 @@ class OverloadedError(ErrataError):
         self.most = most
 
 
+class RateLimitedError(ErrataError):
+    def __init__(self, most: int, retry_after_s: int) -> None:
+        super().__init__(f"this key's {most} requests a minute are used up")
+        self.most = most
+        self.retry_after_s = retry_after_s
+
+
+class TooManyAtOnceError(ErrataError):
+    retry_after_s = 1
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} requests of this key are being answered, and no more are taken")
+        self.most = most
+
+
 class StoppingError(ErrataError):
     def __init__(self) -> None:
         super().__init__("the server is stopping")

@@ -1,6 +1,7 @@
 """Every setting, read from the environment: `ERRATA_` and the field's name in capitals."""
 
 import os
+import re
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +18,8 @@ PREFIX = "ERRATA_"
 # Read by the command line's client and by the tests, not by the server.
 NOT_OURS = {"ERRATA_URL", "ERRATA_API_KEY", "ERRATA_REFERENCE"}
 
+# As browsers send it: in small letters, without a path.
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 DATABASES = ("sqlite", "postgresql")
 
 EditorName = Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"]
@@ -149,6 +152,17 @@ class Settings(BaseSettings):
         50, ge=1, description="versions between two snapshots, which make starts fast"
     )
     max_queue_depth: int = Field(100_000, ge=1, description="edits that wait; then 429")
+    rate_limit: int | None = Field(
+        None, ge=1, le=1_000_000, description="requests a minute of one key; then 429"
+    )
+    max_concurrent_per_key: int | None = Field(
+        None, ge=1, description="requests of one key that are answered at once; then 429"
+    )
+    cors_origins: str | None = Field(
+        None,
+        description="sites whose scripts may ask from a browser, as `https://a.example`, with "
+        "commas between them",
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -162,6 +176,14 @@ class Settings(BaseSettings):
             if dialect.name not in DATABASES:
                 raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
         return url
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: str | None) -> str | None:
+        for origin in _split(origins):
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"'{origin}' is no origin: give scheme, host and port alone")
+        return origins
 
     @field_validator("admin_key")
     @classmethod
@@ -216,6 +238,10 @@ class Settings(BaseSettings):
         return URL.create("sqlite", database=str(self.data_dir / "errata.db")).render_as_string()
 
     @property
+    def allowed_origins(self) -> list[str]:
+        return _split(self.cors_origins)
+
+    @property
     def artifacts(self) -> Path | str:
         """Where they lie: a folder or a URL."""
         return self.artifacts_url or self.data_dir / "artifacts"
@@ -228,6 +254,10 @@ class Settings(BaseSettings):
             return not ip_address(self.host).is_loopback
         except ValueError:
             return True
+
+
+def _split(origins: str | None) -> list[str]:
+    return [origin.strip() for origin in (origins or "").split(",") if origin.strip()]
 
 
 def _read_key(file: Path) -> str:

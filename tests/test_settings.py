@@ -44,6 +44,9 @@ DEFAULTS = {
     "lease_s": 10.0,
     "snapshot_every": 50,
     "max_queue_depth": 100_000,
+    "rate_limit": None,
+    "max_concurrent_per_key": None,
+    "cors_origins": None,
 }
 
 
@@ -119,6 +122,16 @@ def test_variables_of_the_client_are_no_settings(monkeypatch: pytest.MonkeyPatch
             "'flash_attention_4' or 'flex_attention'",
         ),
         ("QUANTIZATION", "2bit", "Input should be '8bit' or '4bit'"),
+        ("RATE_LIMIT", "0", "Input should be greater than or equal to 1"),
+        *(
+            ("CORS_ORIGINS", given, f"'{origin}' is no origin: give scheme, host and port alone")
+            for given, origin in (
+                ("*", "*"),
+                ("null", "null"),
+                ("https://a.example, b.example", "b.example"),
+                ("https://a.example/", "https://a.example/"),
+            )
+        ),
         ("ADMIN_KEY", "two words", "a key is one word of printable ASCII characters"),
         ("ADMIN_KEY", "schlüssel", "a key is one word of printable ASCII characters"),
         (

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from service.api.dependencies import BatchId, EditId, Needs, Services, ServicesDep, actor_of
+from service.api.dependencies import BatchId, EditId, Needs, Services, ServicesDep
 from service.api.problems import documented
 from service.api.requests import ChangeIn, RollbackToIn
 from service.api.responses import PreviewOut, VersionOut
@@ -67,5 +67,5 @@ def _change(
     if dry_run:
         return PreviewOut.of(history.preview(change, expected_version=expected))
     return VersionOut.of(
-        history.make(change, reason=body.reason, actor=actor_of(key), expected_version=expected)
+        history.make(change, reason=body.reason, actor=key.actor, expected_version=expected)
     )

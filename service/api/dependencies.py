@@ -8,14 +8,17 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.api.limits import KeyLimits
 from service.domain.keys import ApiKey, Scope
 from service.domain.ports import Current, Running
 from service.engine.engine import Engine
 from service.errors import ForbiddenError, NotAuthenticatedError
 from service.operations.ask import Ask
+from service.operations.feed import Feed
 from service.operations.history import History
 from service.operations.insights import Insights
 from service.operations.intake import Intake
+from service.operations.key_use import KeyUse
 from service.operations.overlays import Overlays
 from service.settings import Settings
 from service.storage.keys import KeyRing
@@ -34,7 +37,10 @@ class Services:
     ask: Ask
     history: History
     insights: Insights
+    feed: Feed
     keys: KeyRing
+    key_use: KeyUse
+    limits: KeyLimits
     worker: Running | None  # none where this server applies no edits
     following: Current | None  # none where no other server can commit
 
@@ -76,24 +82,26 @@ class Needs:
 
     def __call__(
         self,
+        request: Request,
         found: ServicesDep,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ) -> ApiKey:
-        return authorise(found.keys, credentials.credentials if credentials else None, self._scope)
+        secret = credentials.credentials if credentials else None
+        return authorise(request, found, secret, self._scope)
 
 
-def authorise(keys: KeyRing, secret: str | None, scope: Scope) -> ApiKey:
-    key = keys.find(secret) if secret else None
+def authorise(request: Request, found: Services, secret: str | None, scope: Scope) -> ApiKey:
+    """Raises the same `NotAuthenticatedError` for a wrong, a revoked and an expired key, and what
+    `KeyLimits` does.
+    """
+    key = found.keys.find(secret) if secret else None
     if key is None:
         raise NotAuthenticatedError
+    found.key_use.note(key.id)
+    found.limits.admit(request, key)
     if not key.scope.includes(scope):
         raise ForbiddenError(scope, key.scope)
     return key
-
-
-def actor_of(key: ApiKey) -> str:
-    """The name under which the log remembers who did something."""
-    return f"key:{key.id}"
 
 
 class Numbered(Protocol):

@@ -14,16 +14,16 @@ from service.api.dependencies import (
     Limit,
     Needs,
     ServicesDep,
-    actor_of,
     page_of,
 )
 from service.api.edit_body import OPENAPI_BODY, Corrections
 from service.api.problems import documented
 from service.api.responses import EditOut, EditPage, EditsAccepted, HitsOut, QueuedEdit
+from service.api.streams import unless_gone
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import EditState
 
-router = APIRouter(tags=["edits"], responses=documented(401, 403, 422))
+router = APIRouter(tags=["edits"], responses=documented(401, 403, 422, 429))
 Editor = Annotated[ApiKey, Depends(Needs(Scope.EDIT))]
 IdempotencyKey = Annotated[
     str | None,
@@ -41,7 +41,7 @@ MAX_WAIT_S = 60
     "/edits",
     status_code=HTTPStatus.ACCEPTED,
     response_model_exclude_none=True,
-    responses=documented(413, 429),
+    responses=documented(413),
     openapi_extra=OPENAPI_BODY,
 )
 async def submit_edits(
@@ -58,7 +58,7 @@ async def submit_edits(
     edits = await run_in_threadpool(
         services.intake.submit,
         body,
-        actor=actor_of(key),
+        actor=key.actor,
         idempotency_key=idempotency_key,
         body_hash=hashlib.sha256(await request.body()).hexdigest(),
     )
@@ -68,8 +68,9 @@ async def submit_edits(
     return EditsAccepted(edits=[QueuedEdit.of(edit) for edit in edits])
 
 
-@router.get("/edits", dependencies=[Depends(Needs(Scope.EDIT))])
+@router.get("/edits")
 def list_edits(
+    key: Editor,
     services: ServicesDep,
     after: After = 0,
     limit: Limit = 100,
@@ -79,10 +80,11 @@ def list_edits(
         int | None, Query(ge=1, le=LARGEST_ID, description="edits of the same request as this one")
     ] = None,
 ) -> EditPage:
-    """Edits, oldest first."""
+    """One's own edits, oldest first; an admin's key is shown everybody's."""
     found = services.insights.edits(
         after=after,
         limit=limit + 1,
+        owner=key.sees,
         status=status,
         batch_id=batch_id,
         submitted_with=submitted_with,
@@ -91,30 +93,29 @@ def list_edits(
     return EditPage(edits=[EditOut.of(edit) for edit in page], next=after_it)
 
 
-@router.get(
-    "/edits/{edit_id}", dependencies=[Depends(Needs(Scope.EDIT))], responses=documented(404)
-)
+@router.get("/edits/{edit_id}", responses=documented(404))
 async def get_edit(
     edit_id: EditId,
+    key: Editor,
+    request: Request,
     services: ServicesDep,
     wait: Annotated[
         float,
         Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds to wait for its end"),
     ] = 0.0,
 ) -> EditOut:
-    """One edit; with `wait`, as soon as it is settled or the time is up."""
-    return EditOut.of(await services.insights.settled(edit_id, wait))
+    """One edit of one's own; with `wait`, as soon as it is settled or the time is up."""
+    waiting = services.insights.settled(edit_id, wait, key.sees)
+    return EditOut.of(await unless_gone(request, waiting))
 
 
-@router.get(
-    "/edits/{edit_id}/hits", dependencies=[Depends(Needs(Scope.EDIT))], responses=documented(404)
-)
-def get_hits(edit_id: EditId, services: ServicesDep) -> HitsOut:
+@router.get("/edits/{edit_id}/hits", responses=documented(404))
+def get_hits(edit_id: EditId, key: Editor, services: ServicesDep) -> HitsOut:
     """How many tokens this edit answered since the server's start, in texts and scores."""
-    return HitsOut.of(services.insights.hits(edit_id))
+    return HitsOut.of(services.insights.hits(edit_id, key.sees))
 
 
 @router.delete("/edits/{edit_id}", responses=documented(404, 409))
 def cancel_edit(edit_id: EditId, key: Editor, services: ServicesDep) -> EditOut:
     """Takes a queued edit back; 409 once it is claimed."""
-    return EditOut.of(services.intake.cancel(edit_id, actor_of(key)))
+    return EditOut.of(services.intake.cancel(edit_id, key.actor, key.sees))

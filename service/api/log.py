@@ -21,7 +21,7 @@ from service.domain.keys import Scope
 router = APIRouter(
     tags=["log"],
     dependencies=[Depends(Needs(Scope.EDIT))],
-    responses=documented(401, 403, 422),
+    responses=documented(401, 403, 422, 429),
 )
 
 

@@ -31,7 +31,7 @@ def ready(services: ServicesDep, response: Response) -> ReadyOut:
 @router.get(
     "/version",
     dependencies=[Depends(Needs(Scope.GENERATE))],
-    responses=documented(401, 403),
+    responses=documented(401, 403, 429),
 )
 def about(services: ServicesDep) -> AboutOut:
     """What serves here."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from service.api.headers import SECURITY
 from service.api.openai.errors import UNKNOWN_FIELD, is_openai, openai_error
 from service.errors import (
     ArtifactsUnreachableError,
@@ -26,7 +27,9 @@ from service.errors import (
     NotFoundError,
     OverloadedError,
     QueueFullError,
+    RateLimitedError,
     StoppingError,
+    TooManyAtOnceError,
     UnknownModelError,
 )
 from service.storage.database import UNAVAILABLE
@@ -42,11 +45,15 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     QueueFullError: HTTPStatus.TOO_MANY_REQUESTS,
     OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
+    RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
+    TooManyAtOnceError: HTTPStatus.TOO_MANY_REQUESTS,
     StoppingError: HTTPStatus.SERVICE_UNAVAILABLE,
     NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
 }
 
+# Each says when to try again.
+BUSY = (QueueFullError, OverloadedError, RateLimitedError, TooManyAtOnceError)
 CLIENT_LEFT = 499  # what web servers log for it
 UNSTORED = "storage does not answer; try again, with the same Idempotency-Key if there was one"
 RETRY_AFTER_S = 1
@@ -187,7 +194,7 @@ def _on_errata(request: Request, error: Exception) -> Response:
         errors = [FieldError("model", str(error))]
     if isinstance(error, IdempotencyError):
         errors = [FieldError("idempotency-key", str(error))]
-    if isinstance(error, QueueFullError | OverloadedError):
+    if isinstance(error, BUSY):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, NotAuthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
@@ -213,5 +220,5 @@ def _on_crash(request: Request, error: Exception) -> Response:
         HTTPStatus.INTERNAL_SERVER_ERROR,
         CRASHED,
         # This answer is made outside the middleware that gives all others theirs.
-        headers={"X-Request-ID": correlation_id.get() or ""},
+        headers={"X-Request-ID": correlation_id.get() or "", **SECURITY},
     )

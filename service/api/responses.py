@@ -1,5 +1,6 @@
 """What goes out by the wire. Clients rely on these shapes: fields are added, never taken away."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from service.api.explained import FiringOut
 from service.api.generated import TextOf
 from service.domain.batches import Batch
 from service.domain.edits import Edit, Format
+from service.domain.events import Event
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.engine.scoring import Score
@@ -273,6 +275,25 @@ class TargetScore(BaseModel):
 class ScoreOut(BaseModel):
     version: int
     scores: list[TargetScore]
+
+
+class EventOut(BaseModel):
+    """An edit's change of state, or a new version."""
+
+    id: int
+    kind: Literal["edit", "version"]
+    edit_id: int | None
+    version: int | None
+    from_status: EditState | None
+    to_status: EditState | None
+    actor: str
+    reason: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, event: Event) -> "EventOut":
+        kind = "version" if event.edit_id is None else "edit"
+        return cls.model_validate({"kind": kind, **asdict(event)})
 
 
 class ReadyOut(BaseModel):

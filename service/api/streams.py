@@ -12,6 +12,8 @@ from starlette.requests import ClientDisconnect
 T = TypeVar("T")
 
 VERSION_HEADER = "X-Errata-Version"
+# Proxies must pass each event on as it comes.
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 logger = logging.getLogger(__name__)
 
 
@@ -20,12 +22,7 @@ def event_stream(version: int, frames: AsyncIterator[str]) -> StreamingResponse:
     return StreamingResponse(
         (f"data: {frame}\n\n" async for frame in frames),
         media_type="text/event-stream",
-        # Proxies must pass each event on as it comes.
-        headers={
-            "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",
-            VERSION_HEADER: f"{version}",
-        },
+        headers={**STREAM_HEADERS, VERSION_HEADER: f"{version}"},
     )
 
 

@@ -12,6 +12,8 @@ from service.commands.output import Exit, fail
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0  # a long generation on a small machine
+# Of server-sent events, beside kinds and data.
+OTHER_LINES = ("", "id", "retry")
 
 
 class Client:
@@ -29,6 +31,27 @@ class Client:
         # Whatever a file or a shell may hold, broken Unicode and NaN too, is the server's to judge.
         headers = {"Content-Type": "application/json"}
         return self._send("POST", path, content=json.dumps(given), headers=headers)
+
+    def events(self, path: str, **parameters: Any) -> Iterator[tuple[str, Any]]:
+        """The kind and the data of each server-sent event, as they come."""
+        kind = ""
+        try:
+            with self._http.stream("GET", path, params=parameters) as response:
+                if not response.is_success:
+                    response.read()
+                    _refused(response)
+                for line in response.iter_lines():
+                    name, _, value = line.partition(": ")
+                    if name == "event":
+                        kind = value
+                    elif name == "data":
+                        yield kind, json.loads(value)
+                    elif name not in OTHER_LINES:
+                        raise ValueError(f"no server-sent event has '{name}'")
+        except httpx.HTTPError as error:
+            fail(f"no server answers at {self._http.base_url}: {error}", Exit.UNREACHABLE)
+        except ValueError:
+            fail(f"what answers at {self._http.base_url} is not Errata", Exit.UNREACHABLE)
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         try:

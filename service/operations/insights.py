@@ -41,12 +41,14 @@ class Insights:
         """Ends all waiting; what is asked is answered at once from now on."""
         self._wakeups.close()
 
-    async def settled(self, edit_id: int, wait_s: float) -> Edit:
-        """The edit once it is settled, or as it stands when `wait_s` have passed."""
+    async def settled(self, edit_id: int, wait_s: float, owner: str | None = None) -> Edit:
+        """The edit once it is settled, or as it stands when `wait_s` have passed. Raises
+        `NotFoundError` for one of another `owner`, if there is one.
+        """
         deadline = time.monotonic() + wait_s
         while True:
             seen = self._wakeups.count
-            edit = await asyncio.to_thread(self._queue.get, edit_id)
+            edit = await asyncio.to_thread(self._queue.get, edit_id, owner)
             left = deadline - time.monotonic()
             if edit.status in SETTLED or left <= 0 or self._wakeups.closed:
                 return edit
@@ -57,6 +59,7 @@ class Insights:
         *,
         after: int,
         limit: int,
+        owner: str | None,
         status: EditState | None,
         batch_id: int | None,
         submitted_with: int | None,
@@ -64,13 +67,14 @@ class Insights:
         return self._queue.page(
             after=after,
             limit=limit,
+            owner=owner,
             status=status,
             batch_id=batch_id,
             submitted_with=submitted_with,
         )
 
-    def hits(self, edit_id: int) -> EditHits:
-        edit = self._queue.get(edit_id)
+    def hits(self, edit_id: int, owner: str | None = None) -> EditHits:
+        edit = self._queue.get(edit_id, owner)
         if edit.correction.editor != Grace.name:
             return EditHits(edit_id, None, self._hits.since, SUMMED)
         return EditHits(edit_id, self._hits.of(edit_id), self._hits.since)

@@ -90,9 +90,11 @@ class Intake:
         self._wakeups.announce()
         return edits
 
-    def cancel(self, edit_id: int, actor: str) -> Edit:
-        """Takes a queued edit back; raises `ConflictError` once it is claimed."""
-        edit = self._queue.cancel(edit_id, actor)
+    def cancel(self, edit_id: int, actor: str, owner: str | None = None) -> Edit:
+        """Takes a queued edit back; raises `ConflictError` once it is claimed, and `NotFoundError`
+        for one of another `owner`.
+        """
+        edit = self._queue.cancel(edit_id, actor, owner)
         self._wakeups.announce()
         return edit
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.errors import ArchiveError
 from service.storage.contents import AT_ONCE, Rows
 from service.storage.database import Database
+from service.storage.owners import reserve_owners
 from service.storage.records import TABLES
 from service.storage.tables import (
     BatchRow,
@@ -41,6 +42,7 @@ def fill(database: Database, rows: Rows, fingerprint: str, tick: Callable[[int],
                 tick(len(some))
         if database.is_shared:
             _go_on_after(session)
+        reserve_owners(session)
 
 
 def _check_empty(session: Session, fingerprint: str) -> None:

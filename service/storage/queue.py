@@ -125,26 +125,27 @@ class EditQueue:
             )
             return queued
 
-    def get(self, edit_id: int) -> Edit:
+    def get(self, edit_id: int, owner: str | None = None) -> Edit:
+        """Raises `NotFoundError`, as for one that is not there, for one of another `owner`."""
         with self._database.read() as session:
-            row = session.get(EditRow, edit_id)
-            if row is None:
-                raise NotFoundError("edit", edit_id)
-            return edit_of(row)
+            return edit_of(_owned(session.get(EditRow, edit_id), edit_id, owner))
 
     def page(
         self,
         *,
         after: int,
         limit: int,
+        owner: str | None = None,
         status: EditState | None = None,
         batch_id: int | None = None,
         submitted_with: int | None = None,
     ) -> list[Edit]:
         """Edits with an id above `after`, oldest first. `submitted_with` asks for those that were
-        handed in together with that edit.
+        handed in together with that edit; `owner`, if there is one, for those that are its own.
         """
         query = select(EditRow).where(EditRow.id > after).order_by(EditRow.id).limit(limit)
+        if owner is not None:
+            query = query.where(EditRow.submitted_by == owner)
         if status is not None:
             query = query.where(EditRow.status == status)
         if batch_id is not None:
@@ -160,12 +161,12 @@ class EditQueue:
             query = select(func.count()).where(EditRow.status == EditState.QUEUED)
             return session.scalar(query) or 0
 
-    def cancel(self, edit_id: int, actor: str) -> Edit:
-        """Takes a queued edit back; raises `ConflictError` once it is claimed."""
+    def cancel(self, edit_id: int, actor: str, owner: str | None = None) -> Edit:
+        """Takes a queued edit back; raises `ConflictError` once it is claimed, and `NotFoundError`,
+        as for one that is not there, for one of another `owner`.
+        """
         with self._database.write() as session:
-            row = session.get(EditRow, edit_id, with_for_update=True)
-            if row is None:
-                raise NotFoundError("edit", edit_id)
+            row = _owned(session.get(EditRow, edit_id, with_for_update=True), edit_id, owner)
             if row.status != EditState.QUEUED:
                 raise ConflictError(
                     f"edit {edit_id} is {row.status}; only a queued one is cancelled"
@@ -223,6 +224,12 @@ class EditQueue:
         with self._database.write() as session:
             fence(session, lease)
             end(session, endings)
+
+
+def _owned(row: EditRow | None, edit_id: int, owner: str | None) -> EditRow:
+    if row is None or owner not in (None, row.submitted_by):
+        raise NotFoundError("edit", edit_id)
+    return row
 
 
 def end(session: Session, endings: Mapping[int, Ending]) -> None:

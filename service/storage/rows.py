@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.batches import Batch, BatchMetrics, BatchTimings, LayerMetrics
 from service.domain.edits import Correction, Edit, Format
+from service.domain.events import Event
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import BatchState, EditState, check_transition
 from service.domain.versions import Version, VersionKind
@@ -88,11 +89,27 @@ def version_of(row: VersionRow) -> Version:
 def key_of(row: ApiKeyRow) -> ApiKey:
     return ApiKey(
         id=row.id,
+        owner_id=row.owner_id or row.id,
         name=row.name,
         scope=Scope(row.scope),
         hint=row.hint,
         created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
+    )
+
+
+def event_of(row: EventRow) -> Event:
+    return Event(
+        id=row.id,
+        edit_id=row.edit_id,
+        version=row.version,
+        from_status=None if row.from_status is None else EditState(row.from_status),
+        to_status=None if row.to_status is None else EditState(row.to_status),
+        actor=row.actor,
+        reason=row.reason,
+        created_at=row.created_at,
     )
 
 

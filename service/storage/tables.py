@@ -71,12 +71,28 @@ class ApiKeyRow(Table):
     __tablename__ = "api_keys"
     __table_args__ = (UniqueConstraint("secret_hash"), {"sqlite_autoincrement": True})
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    # The first key of those that rotation put in each other's place; none for the first itself.
+    owner_id: Mapped[int | None] = mapped_column(BigId)
     name: Mapped[str] = mapped_column(String(100))
     scope: Mapped[str] = mapped_column(String(16))
     hint: Mapped[str] = mapped_column(String(16))
     secret_hash: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class KeyEventRow(Table):
+    """Who changed which key, and when. Rows are only ever added."""
+
+    __tablename__ = "key_events"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"))
+    change: Mapped[str] = mapped_column(String(16))
+    actor: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
 
 
 class SubmissionRow(Table):
@@ -101,6 +117,7 @@ class EditRow(Table):
         Index(None, "status", "priority", "id"),
         Index(None, "batch_id"),
         Index(None, "submission_id"),
+        Index(None, "submitted_by", "id"),
         {"sqlite_autoincrement": True},
     )
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

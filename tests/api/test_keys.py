@@ -1,6 +1,7 @@
 """Which key opens which route."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ EDIT: list[Call] = [
     ("GET", "/batches/99", None),
     ("GET", "/versions", None),
     ("GET", "/versions/99", None),
+    ("GET", "/events?follow=false", None),
 ]
 ADMIN: list[Call] = [
     ("POST", "/admin/batches/99/rollback", WHY),
@@ -113,9 +115,25 @@ def test_a_revoked_key_opens_nothing_from_then_on(shared_server: Server) -> None
     key = shared_server.services.keys.add("lent", Scope.EDIT, secret)
     assert shared_server.http.get("/edits", headers=bearer(secret)).status_code == 200
 
-    shared_server.services.keys.revoke(key.id)
+    shared_server.services.keys.revoke(key.id, actor="a test")
 
     refused(shared_server.http.get("/edits", headers=bearer(secret)), 401)
+
+
+def test_an_expired_key_is_told_what_a_wrong_one_is(shared_server: Server) -> None:
+    secret = new_secret()
+    shared_server.services.keys.add("lent", Scope.EDIT, secret, expires_at=datetime.now(UTC))
+
+    expired, wrong = (
+        shared_server.http.get("/edits", headers=bearer(key)) for key in (secret, "errata_wrong")
+    )
+
+    refused(expired, 401)
+    varying = {"x-request-id"}
+    assert expired.content == wrong.content
+    assert {k: v for k, v in expired.headers.items() if k not in varying} == {
+        k: v for k, v in wrong.headers.items() if k not in varying
+    }
 
 
 @pytest.mark.parametrize("path", sorted(KEYLESS))

@@ -82,7 +82,12 @@ def _apply(
     )
     while True:
         edits = services.insights.edits(
-            after=0, limit=len(queued), status=None, batch_id=None, submitted_with=queued[0].id
+            owner=None,
+            after=0,
+            limit=len(queued),
+            status=None,
+            batch_id=None,
+            submitted_with=queued[0].id,
         )
         done = sum(edit.status not in (EditState.QUEUED, EditState.APPLYING) for edit in edits)
         progress.update(task, completed=done)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,8 @@ from typer.testing import Result
 from tests.commands.conftest import cells
 from tests.processes import Child, errata
 
+HOUR_S = 3_600
+DAY_S = 24 * HOUR_S
 Keys = Callable[..., Result]
 
 
@@ -29,7 +32,10 @@ def test_a_key_is_printed_once_and_stored_as_a_hash(keys: Keys, tmp_path: Path) 
     assert (result.exit_code, result.stderr) == (0, "")
     secret = result.stdout.strip()
     assert (secret.startswith("errata_"), len(secret)) == (True, 50)
-    assert cells(keys("list").stdout)[0][:4] == ["1", "the [red]shop[/]", "edit", secret[:11]]
+    listed = json.loads(keys("list", "--json").stdout)["keys"]
+    assert [(key["id"], key["name"], key["hint"]) for key in listed] == [
+        (1, "the [red]shop[/]", secret[:11])
+    ]
     assert all(secret.encode() not in file.read_bytes() for file in tmp_path.iterdir())
 
 
@@ -41,7 +47,43 @@ def test_keys_as_json(keys: Keys) -> None:
     assert json.loads(keys("list", "--json").stdout) == {"keys": [made]}
     revoked = json.loads(keys("revoke", "1", "--json").stdout)
     assert revoked.pop("revoked_at") >= made["created_at"]
+    assert (made["state"], revoked.pop("state")) == ("active", "revoked")
     assert revoked == {name: made[name] for name in revoked}
+
+
+def test_keys_as_a_table(keys: Keys) -> None:
+    keys("create", "--scope=edit", "--name=shop")
+    assert cells(keys("list").stdout)[0][:4] == ["1", "key:1", "shop", "edit"]
+
+
+def test_a_key_that_ends_and_the_one_in_its_place(keys: Keys) -> None:
+    made = json.loads(keys("create", "--scope=edit", "--expires=90d", "--json").stdout)
+    assert _lasts(made) == 90 * DAY_S
+    rotated = json.loads(keys("rotate", "1", "--grace=2h", "--json").stdout)
+    assert (rotated["id"], rotated["owner"], _lasts(rotated)) == (2, "key:1", 90 * DAY_S)
+    assert rotated["key"] != made["key"]
+    old = json.loads(keys("list", "--json").stdout)["keys"][0]
+    assert _lasts(old) == pytest.approx(2 * HOUR_S, abs=60)
+    again = keys("rotate", "1")
+    assert (again.exit_code, again.stderr) == (
+        1,
+        "error: key 1 was rotated before; rotate key 2\n",
+    )
+
+
+def _lasts(key: dict[str, str]) -> float:
+    made, ends = (datetime.fromisoformat(key[name]) for name in ("created_at", "expires_at"))
+    return round((ends - made).total_seconds())
+
+
+@pytest.mark.parametrize(
+    "span", ["", "90", "d", "1.5d", "-1d", "0d", "0s", "9" * 10 + "s", "40000d", "²d"]
+)
+def test_what_is_no_span_of_time(span: str, keys: Keys) -> None:
+    result = keys("create", "--scope=edit", f"--expires={span}")
+    assert result.exit_code == 2
+    assert "--expires: give" in " ".join(result.stderr.split())
+    assert json.loads(keys("list", "--json").stdout) == {"keys": []}
 
 
 def test_revoking_twice_keeps_the_first_time(keys: Keys) -> None:

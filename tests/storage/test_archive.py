@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from service.domain.keys import Scope
 from service.editing.codebook import Codebook
 from service.editing.overlays import BASE_CHECKSUM
 from service.errors import ArchiveError
@@ -21,6 +22,7 @@ from service.storage.archive import Archive
 from service.storage.artifacts import ArtifactStore
 from service.storage.contents import contents
 from service.storage.database import Database
+from service.storage.keys import KeyRing
 from service.storage.log import Log
 from service.storage.records import (
     TABLES,
@@ -107,6 +109,25 @@ def test_ids_go_on_after_those_that_came(here: Store, exported: Path) -> None:
         last = before[kind][-1]
         keys = [row.key for row in here.rows() if isinstance(row, kind)]
         assert keys == [*before[kind], *range(last + 1, last + 1 + more)]
+
+
+def test_no_key_is_taken_for_an_owner_that_the_log_names(here: Store, exported: Path) -> None:
+    ring = KeyRing(here.database)
+    ring.add("admin", Scope.ADMIN, "one")  # sees all edits anyway, as the log's own key:1 might
+    here.take(exported)
+    assert ring.add("shop", Scope.EDIT, "two").id > 1
+
+
+def test_keys_made_after_an_import_own_nothing_of_it(here: Store, exported: Path) -> None:
+    here.take(exported)
+    assert KeyRing(here.database).add("shop", Scope.EDIT, "one").id == 2
+
+
+def test_keys_made_before_an_import_take_no_edits(here: Store, exported: Path) -> None:
+    KeyRing(here.database).add("shop", Scope.EDIT, "one")
+    with pytest.raises(ArchiveError, match="key 1, made here before, would own edits"):
+        here.take(exported)
+    assert Log(here.database).last() == 0
 
 
 def test_a_log_that_is_there_stays(here: Store, exported: Path) -> None:

@@ -5,7 +5,7 @@ from service.storage.contents import contents
 from service.storage.database import Database
 from service.storage.queue import EditQueue
 from service.storage.records import TABLES, EditRecord, EventRecord
-from service.storage.tables import ApiKeyRow, LeaseRow, Table
+from service.storage.tables import ApiKeyRow, KeyEventRow, LeaseRow, Table
 
 SMILE = "\U0001f642"
 
@@ -13,6 +13,7 @@ SMILE = "\U0001f642"
 def test_every_table_but_keys_and_lease_has_a_record_with_its_columns() -> None:
     assert set(TABLES.values()) == {mapper.class_ for mapper in Table.registry.mappers} - {
         ApiKeyRow,
+        KeyEventRow,
         LeaseRow,
     }
     for record, table in TABLES.items():

@@ -18,9 +18,9 @@ router = APIRouter(
     prefix="/v1",
     tags=["openai"],
     dependencies=[Depends(Needs(Scope.GENERATE))],
-    responses=documented(401, 403),
+    responses=documented(401, 403, 429),
 )
-ASKED = documented(400, 404, 413, 429)
+ASKED = documented(400, 404, 413)
 
 
 @router.post("/completions", response_model=CompletionOut, responses=ASKED)

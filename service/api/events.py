@@ -1,0 +1,68 @@
+"""`/events`: the log's events as they happen, by server-sent events."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import StreamingResponse
+
+from service.api.dependencies import LARGEST_ID, Needs, Services, ServicesDep
+from service.api.problems import FAILED_MIDWAY, documented
+from service.api.responses import EventOut
+from service.api.streams import STREAM_HEADERS
+from service.domain.events import Event
+from service.domain.keys import ApiKey, Scope
+
+AGAIN_MS = 1_000  # after which a client whose stream has ended comes back
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+logger = logging.getLogger(__name__)
+router = APIRouter(tags=["log"], responses=documented(401, 403, 422, 429))
+
+
+@router.get("/events", response_class=StreamingResponse, responses=STREAM)
+async def events(
+    key: Annotated[ApiKey, Depends(Needs(Scope.EDIT))],
+    services: ServicesDep,
+    after: Annotated[int, Query(ge=0, le=LARGEST_ID, description="begin after this event")] = 0,
+    last_event_id: Annotated[
+        int | None, Header(ge=0, le=LARGEST_ID, description="goes before `after`")
+    ] = None,
+    follow: Annotated[
+        bool, Query(description="false: end after what is there by now", examples=[False])
+    ] = True,
+) -> StreamingResponse:
+    """Changes of one's own edits' states, and versions; an admin's key is shown everybody's. Each
+    event's id is what a client goes on after; none is missed, and none comes twice.
+    """
+    start = after if last_event_id is None else last_event_id
+    return StreamingResponse(
+        _frames(_found(services, key, start, follow)),
+        media_type="text/event-stream",
+        headers=STREAM_HEADERS,
+    )
+
+
+def _found(
+    services: Services, key: ApiKey, after: int, follow: bool
+) -> AsyncIterator[Event | None]:
+    if not follow:
+        return services.feed.read(after, key.sees)
+    return services.feed.follow(after, key.sees, lambda: services.keys.is_active(key.id))
+
+
+async def _frames(found: AsyncIterator[Event | None]) -> AsyncIterator[str]:
+    yield f"retry: {AGAIN_MS}\n\n"
+    try:
+        async for event in found:
+            yield ": still here\n\n" if event is None else _frame(EventOut.of(event))
+    except Exception:
+        logger.exception("a feed of events failed midway")
+        yield f"event: failure\ndata: {FAILED_MIDWAY}\n\n"
+
+
+def _frame(event: EventOut) -> str:
+    return f"id: {event.id}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
