@@ -12,6 +12,7 @@ from service.api import admin, ask, documentation, edits, log, openapi, operatin
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
 from service.api.openai import routes as openai_routes
+from service.api.readiness import Readiness
 from service.domain.keys import Scope
 from service.domain.ports import Working
 from service.editing.overlays import BASE_CHECKSUM
@@ -132,6 +133,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         apply,
         Preparation(editors, statistics, settings.editor),
         wakeups,
+        engine.editing_pulse,
         max_batch=settings.max_batch,
         linger_ms=settings.linger_ms,
     )
@@ -139,6 +141,8 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
     at_work: list[Working] = [following, Listener(database, wakeups.announce)]
     if settings.role is not Role.API:
         at_work.append(worker)
+    insights = Insights(queue, store, wakeups, engine.hits)
+    applying = None if settings.role is Role.API else worker
     services = Services(
         settings=settings,
         engine=engine,
@@ -169,10 +173,10 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
             overlays,
             wakeups,
         ),
-        insights=Insights(queue, store, wakeups, engine.hits),
+        insights=insights,
         keys=KeyRing(database),
-        worker=None if settings.role is Role.API else worker,
-        following=following,
+        worker=applying,
+        readiness=Readiness(applying, following, engine, insights),
     )
     return services, at_work
 

@@ -6,10 +6,10 @@ from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy.exc import SQLAlchemyError
 
+from service.api.readiness import Readiness
 from service.domain.keys import ApiKey, Scope
-from service.domain.ports import Current, Running
+from service.domain.ports import Running
 from service.engine.engine import Engine
 from service.errors import ForbiddenError, NotAuthenticatedError
 from service.operations.ask import Ask
@@ -36,25 +36,7 @@ class Services:
     insights: Insights
     keys: KeyRing
     worker: Running | None  # none where this server applies no edits
-    following: Current
-
-    def unready(self) -> list[str]:
-        """Why the server can't do its work; empty if it can."""
-        reasons = []
-        if self.worker is not None:
-            if not self.worker.alive:
-                reasons.append("the worker is not running")
-            elif self.worker.pending is not None:
-                reasons.append(self.worker.pending)
-        if self.following.trouble is not None:
-            reasons.append(self.following.trouble)
-        if self.engine.trouble is not None:
-            reasons.append(self.engine.trouble)
-        try:
-            self.insights.version(0)
-        except SQLAlchemyError:
-            reasons.append("the database does not answer")
-        return reasons
+    readiness: Readiness
 
 
 async def services(request: Request) -> Services:

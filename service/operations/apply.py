@@ -5,7 +5,8 @@ No database transaction is open while the model works.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from service.domain.batches import BatchMetrics, BatchTimings
@@ -82,9 +83,17 @@ class Apply:
         else:
             endings = _superseded(edits)
             requests = self._requests(editor, edits, endings)
-            with self._overlays.changing:
+            with self._changing():
                 self._apply(editor, requests, endings, lease)
         self._wakeups.announce()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The log is this thread's to change, once a rollback that goes on has ended."""
+        with ExitStack() as stack:
+            with self._engine.editing_pulse.patient():
+                stack.enter_context(self._overlays.changing)
+            yield
 
     def _requests(
         self, editor: AnyEditor, edits: Sequence[Edit], endings: dict[int, Ending]
@@ -152,7 +161,8 @@ class Apply:
             return
 
         # 4. Durable, then visible.
-        artifact = self._artifacts.put(encode(editor.change(current.state, state, targets)))
+        with self._engine.editing_pulse.patient():  # others' disks and networks
+            artifact = self._artifacts.put(encode(editor.change(current.state, state, targets)))
         applied = AppliedBatch(
             editor=editor.name,
             outcomes={edit_id: _outcome(before, after, edit_id) for edit_id in after},
@@ -173,7 +183,8 @@ class Apply:
         )
         version, _ = self._log.commit_batch(applied, built_on=current.version, lease=lease)
         self._overlays.publish(version.version, state)
-        self._snapshots.consider(version.version, state)
+        with self._engine.editing_pulse.patient():
+            self._snapshots.consider(version.version, state)
 
 
 def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
