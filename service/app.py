@@ -11,6 +11,9 @@ from service import __version__
 from service.api import admin, ask, documentation, edits, log, openapi, operating, problems
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
+from service.api.metrics import routes as metrics_routes
+from service.api.metrics.registry import Metrics
+from service.api.observing import Observing
 from service.api.openai import routes as openai_routes
 from service.api.readiness import Readiness
 from service.domain.keys import Scope
@@ -39,6 +42,7 @@ from service.operations.sweeping import sweep
 from service.operations.wakeups import Wakeups
 from service.settings import Role, Settings
 from service.storage.artifacts import ArtifactStore
+from service.storage.census import Census
 from service.storage.database import Database
 from service.storage.keys import KeyRing, new_secret
 from service.storage.leases import Leases
@@ -177,6 +181,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         keys=KeyRing(database),
         worker=applying,
         readiness=Readiness(applying, following, engine, insights),
+        metrics=Metrics(engine, overlays, Census(database), apply.phases, applying),
     )
     return services, at_work
 
@@ -227,11 +232,12 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
     parts = (
         (edits, ask, openai_routes, log, admin) if services.settings.role is not Role.EDITOR else ()
     )
-    for part in (*parts, operating, documentation):
+    for part in (*parts, operating, metrics_routes, documentation):
         app.include_router(part.router)
     problems.install(app)
     openapi.install(app)
     app.add_middleware(BodyLimit, limit=services.settings.max_body_bytes)
+    app.add_middleware(Observing, metrics=services.metrics)
     app.add_middleware(
         CorrelationIdMiddleware,
         header_name="X-Request-ID",

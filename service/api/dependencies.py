@@ -7,6 +7,7 @@ from typing import Annotated, Protocol, TypeVar
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from service.api.metrics.registry import Metrics
 from service.api.readiness import Readiness
 from service.domain.keys import ApiKey, Scope
 from service.domain.ports import Running
@@ -37,6 +38,7 @@ class Services:
     keys: KeyRing
     worker: Running | None  # none where this server applies no edits
     readiness: Readiness
+    metrics: Metrics
 
 
 async def services(request: Request) -> Services:

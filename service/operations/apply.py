@@ -30,6 +30,7 @@ from service.operations.examination import (
 from service.operations.family import Family
 from service.operations.health import Health
 from service.operations.overlays import Overlays
+from service.operations.phases import Phases
 from service.operations.snapshots import Snapshots
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
@@ -65,6 +66,7 @@ class Apply:
         self._artifacts = artifacts
         self._snapshots = snapshots
         self._wakeups = wakeups
+        self.phases = Phases()
 
     def __call__(self, edits: Sequence[Edit], lease: Lease) -> None:
         """Applies `edits`, of one editor with one set of hyperparameters, in order, as one batch
@@ -156,6 +158,12 @@ class Apply:
                 break
             endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
         clock.append(time.perf_counter())
+        timings = BatchTimings(
+            targets_s=clock[1] - clock[0],
+            insert_s=clock[2] - clock[1],
+            verify_s=clock[-1] - clock[2],
+        )
+        self.phases.took(timings)
         if not requests:
             self._queue.end(lease, endings)
             return
@@ -173,11 +181,7 @@ class Apply:
                 **editor.metrics(current.state, state, targets),
                 **health.metrics,
             ),
-            timings=BatchTimings(
-                targets_s=clock[1] - clock[0],
-                insert_s=clock[2] - clock[1],
-                verify_s=clock[-1] - clock[2],
-            ),
+            timings=timings,
             artifact=artifact,
             checksum=checksum_of(state),
         )
