@@ -149,6 +149,12 @@ class Settings(BaseSettings):
         50, ge=1, description="versions between two snapshots, which make starts fast"
     )
     max_queue_depth: int = Field(100_000, ge=1, description="edits that wait; then 429")
+    log_format: Literal["json", "console"] | None = Field(
+        None, description="`json` or `console`; default: `console` on a terminal, else `json`"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="`debug`, `info`, `warning`, `error`; least that is logged"
+    )
 
     @field_validator("database_url")
     @classmethod

@@ -3,13 +3,14 @@
 No database transaction is open while the model works.
 """
 
+import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from service.domain.batches import BatchMetrics, BatchTimings
+from service.domain.batches import Batch, BatchMetrics, BatchTimings
 from service.domain.edits import ALREADY_TRUE, Edit
 from service.domain.leases import Lease
 from service.domain.states import EditState
@@ -36,6 +37,8 @@ from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import AppliedBatch, EditOutcome, Log
 from service.storage.queue import EditQueue, Ending
+
+logger = logging.getLogger(__name__)
 
 NOT_REACHED = "greedy decoding does not reach the target"
 
@@ -185,10 +188,26 @@ class Apply:
             artifact=artifact,
             checksum=checksum_of(state),
         )
-        version, _ = self._log.commit_batch(applied, built_on=current.version, lease=lease)
+        version, batch = self._log.commit_batch(applied, built_on=current.version, lease=lease)
         self._overlays.publish(version.version, state)
+        _tell(batch, endings)
         with self._engine.editing_pulse.patient():
             self._snapshots.consider(version.version, state)
+
+
+def _tell(batch: Batch, endings: Mapping[int, Ending]) -> None:
+    timings = batch.timings
+    logger.info(
+        "a batch was applied, %d of its edits were not",
+        len(endings),
+        extra={
+            "batch_id": batch.id,
+            "version": batch.version,
+            "edit_ids": list(batch.edit_ids),
+            "editor": batch.editor,
+            "seconds": round(timings.targets_s + timings.insert_s + timings.verify_s, 6),
+        },
+    )
 
 
 def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:

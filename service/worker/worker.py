@@ -111,6 +111,7 @@ class Worker:
 
     def _lead(self, tenure: Tenure) -> None:
         self.lease = tenure.lease
+        logger.info("this server applies edits", extra={"token": tenure.lease.token})
         try:
             self._apply_what_comes(tenure)
         finally:
@@ -140,12 +141,14 @@ class Worker:
         try:
             self._apply(edits, lease)
         except StaleVersionError:
-            logger.info("history was changed meanwhile: the batch is computed anew")
+            logger.info(
+                "history was changed meanwhile: the batch is computed anew", extra=_about(edits)
+            )
             self._queue.release(lease, [edit.id for edit in edits])
         except (*STORAGE_TROUBLE, LostLeaseError, StoppedError):
             raise
         except Exception as error:
-            logger.exception("a batch of %d edits failed", len(edits))
+            logger.exception("a batch of %d edits failed", len(edits), extra=_about(edits))
             if len(edits) > 1:
                 middle = len(edits) // 2
                 self._apply_or_split(edits[:middle], lease)
@@ -156,3 +159,7 @@ class Worker:
                 self._wakeups.announce()
             else:
                 self._queue.release(lease, [edits[0].id])
+
+
+def _about(edits: Sequence[Edit]) -> dict[str, list[int]]:
+    return {"edit_ids": [edit.id for edit in edits]}
