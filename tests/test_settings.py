@@ -44,6 +44,8 @@ DEFAULTS = {
     "lease_s": 10.0,
     "snapshot_every": 50,
     "max_queue_depth": 100_000,
+    "log_format": None,
+    "log_level": "info",
 }
 
 
