@@ -13,7 +13,11 @@ from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
 from service.api.headers import SecurityHeaders, allow_origins
 from service.api.limits import KeyLimits, Places
+from service.api.metrics import routes as metrics_routes
+from service.api.metrics.registry import Metrics
+from service.api.observing import Observing
 from service.api.openai import routes as openai_routes
+from service.api.readiness import Readiness
 from service.domain.keys import KeyState, Scope
 from service.domain.ports import Working
 from service.editing.overlays import BASE_CHECKSUM
@@ -42,6 +46,7 @@ from service.operations.sweeping import sweep
 from service.operations.wakeups import Wakeups
 from service.settings import Role, Settings
 from service.storage.artifacts import ArtifactStore
+from service.storage.census import Census
 from service.storage.database import Database, now
 from service.storage.events import Events
 from service.storage.keys import KeyRing, new_secret
@@ -139,6 +144,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         apply,
         Preparation(editors, statistics, settings.editor),
         wakeups,
+        engine.editing_pulse,
         max_batch=settings.max_batch,
         linger_ms=settings.linger_ms,
     )
@@ -150,6 +156,8 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         at_work += [following, Listener(database, wakeups.announce)]
     if settings.role is not Role.API:
         at_work.append(worker)
+    insights = Insights(queue, store, wakeups, engine.hits)
+    applying = None if settings.role is Role.API else worker
     services = Services(
         settings=settings,
         engine=engine,
@@ -180,13 +188,14 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
             overlays,
             wakeups,
         ),
-        insights=Insights(queue, store, wakeups, engine.hits),
+        insights=insights,
         feed=Feed(Events(database), wakeups),
         keys=keys,
         key_use=key_use,
         limits=KeyLimits(settings.rate_limit, settings.max_concurrent_per_key),
-        worker=None if settings.role is Role.API else worker,
-        following=following,
+        worker=applying,
+        readiness=Readiness(applying, following, engine, insights),
+        metrics=Metrics(engine, overlays, Census(database), apply.phases, applying),
     )
     return services, at_work
 
@@ -239,12 +248,13 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
         if services.settings.role is not Role.EDITOR
         else ()
     )
-    for part in (*parts, operating, documentation):
+    for part in (*parts, operating, metrics_routes, documentation):
         app.include_router(part.router)
     problems.install(app)
     openapi.install(app)
     app.add_middleware(Places)
     app.add_middleware(BodyLimit, limit=services.settings.max_body_bytes)
+    app.add_middleware(Observing, metrics=services.metrics)
     app.add_middleware(
         CorrelationIdMiddleware,
         header_name="X-Request-ID",

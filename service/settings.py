@@ -163,6 +163,12 @@ class Settings(BaseSettings):
         description="sites whose scripts may ask from a browser, as `https://a.example`, with "
         "commas between them",
     )
+    log_format: Literal["json", "console"] | None = Field(
+        None, description="`json` or `console`; default: `console` on a terminal, else `json`"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="`debug`, `info`, `warning`, `error`; least that is logged"
+    )
 
     @field_validator("database_url")
     @classmethod

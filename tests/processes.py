@@ -49,6 +49,7 @@ class Child:
     http: httpx.Client
     folder: Path  # its data directory
     output: Path  # its standard output
+    errors: Path  # its standard error: the log
 
     @property
     def url(self) -> str:
@@ -86,7 +87,7 @@ def serving(folder: Path, **variables: str) -> Iterator[Child]:
             trust_env=False,
         ) as http:
             assert http.get("/health/ready").json() == {"ready": True, "reasons": []}
-            yield Child(process, http, folder, output)
+            yield Child(process, http, folder, output, errors)
     finally:
         process.kill()
         process.wait()

@@ -47,6 +47,8 @@ DEFAULTS = {
     "rate_limit": None,
     "max_concurrent_per_key": None,
     "cors_origins": None,
+    "log_format": None,
+    "log_level": "info",
 }
 
 

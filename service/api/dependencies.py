@@ -6,11 +6,12 @@ from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.limits import KeyLimits
+from service.api.metrics.registry import Metrics
+from service.api.readiness import Readiness
 from service.domain.keys import ApiKey, Scope
-from service.domain.ports import Current, Running
+from service.domain.ports import Running
 from service.engine.engine import Engine
 from service.errors import ForbiddenError, NotAuthenticatedError
 from service.operations.ask import Ask
@@ -42,25 +43,8 @@ class Services:
     key_use: KeyUse
     limits: KeyLimits
     worker: Running | None  # none where this server applies no edits
-    following: Current | None  # none where no other server can commit
-
-    def unready(self) -> list[str]:
-        """Why the server can't do its work; empty if it can."""
-        reasons = []
-        if self.worker is not None:
-            if not self.worker.alive:
-                reasons.append("the worker is not running")
-            elif self.worker.pending is not None:
-                reasons.append(self.worker.pending)
-        if self.following is not None and self.following.trouble is not None:
-            reasons.append(self.following.trouble)
-        if self.engine.trouble is not None:
-            reasons.append(self.engine.trouble)
-        try:
-            self.insights.version(0)
-        except SQLAlchemyError:
-            reasons.append("the database does not answer")
-        return reasons
+    readiness: Readiness
+    metrics: Metrics
 
 
 async def services(request: Request) -> Services:

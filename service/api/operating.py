@@ -14,15 +14,16 @@ router = APIRouter(tags=["operating"])
 
 
 @router.get("/health")
-def health() -> HealthOut:
-    """The process answers. Needs no key."""
+@router.get("/health/live")
+async def live() -> HealthOut:
+    """The process and its event loop answer. Needs no key."""
     return HealthOut(status="ok")
 
 
 @router.get("/health/ready", responses={503: {"model": ReadyOut}})
-def ready(services: ServicesDep, response: Response) -> ReadyOut:
+async def ready(services: ServicesDep, response: Response) -> ReadyOut:
     """It can take edits and apply them; if not, why. Needs no key."""
-    reasons = services.unready()
+    reasons = await services.readiness.reasons()
     if reasons:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     return ReadyOut(ready=not reasons, reasons=reasons)

@@ -208,13 +208,13 @@ def _on_leaving(_request: Request, _error: Exception) -> Response:
 
 def _on_unavailable(request: Request, error: Exception) -> Response:
     # The reason may name hosts and files.
-    logger.error("%s %s: storage is in trouble: %s", request.method, request.url.path, error)
+    logger.error("storage is in trouble: %s", error)
     status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_S)}
     return failure(request.url.path, status, UNSTORED, headers=headers)
 
 
 def _on_crash(request: Request, error: Exception) -> Response:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    logger.error("a request failed", exc_info=error)
     return failure(
         request.url.path,
         HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -108,8 +108,9 @@ def _serve(settings: Settings) -> None:
     import uvicorn
 
     from service import app
+    from service.journal import journal
 
-    with opened(settings) as database:
+    with journal(settings), opened(settings) as database:
         with or_fail():
             made = app.ensure_admin_key(settings, KeyRing(database))
         # Before the model loads: if that fails, the key is in the database all the same.
@@ -130,7 +131,8 @@ def _serve(settings: Settings) -> None:
             app.create_app(services, at_work),
             host=settings.host,
             port=settings.port,
-            log_level="info",
+            log_config=None,  # its lines go where all others do
+            access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         Server(config).run()

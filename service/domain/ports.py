@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from service.domain.leases import Lease
+
 
 class Working(Protocol):
     """Something that works in the background from a server's start to its end."""
@@ -15,11 +17,18 @@ class Running(Protocol):
     """Something that should be at work as long as the server is."""
 
     @property
-    def alive(self) -> bool: ...
+    def trouble(self) -> str | None:
+        """Why it is not; None if it is."""
+        ...
 
     @property
     def pending(self) -> str | None:
         """What is still to be done before it can work; None when nothing is."""
+        ...
+
+    @property
+    def lease(self) -> Lease | None:
+        """Under which it works; None while another server has it."""
         ...
 
 

@@ -18,6 +18,11 @@ class Batch(Protocol):
         """Frees what these texts hold, before the next pass."""
         ...
 
+    @property
+    def cache_share(self) -> float | None:
+        """How much of the cache for keys and values is taken, of 1; None if it has no bound."""
+        ...
+
     def step(self) -> list[tuple[Run, Choice]]:
         """One forward pass at most; the tokens that it chose. There must be a text to continue."""
         ...

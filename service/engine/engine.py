@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from service.domain.edits import Format
+from service.domain.pulse import Pulse
 from service.editing.architectures import layers_of
 from service.editing.codebook import Codebook
 from service.editing.interruption import interruptible, is_interruptible
@@ -18,7 +19,8 @@ from service.editing.taps import tap
 from service.editing.tokens import prompt_ids, target_ids
 from service.engine.batch import ACTIVE, Batch
 from service.engine.batches import parts
-from service.engine.generation import Generator
+from service.engine.counts import Counts
+from service.engine.generation import Generator, Load
 from service.engine.hits import Hits
 from service.engine.loading import LoadedModel
 from service.engine.overlay import modules_of
@@ -56,15 +58,20 @@ class Engine:
         self.hits = Hits()
         self.longest_text = min(longest_text or loaded.max_tokens, loaded.max_tokens)
         self._cache_tokens = max(cache_tokens, self.longest_text)
-        turns = Turns(editing_share, _synchronise_of(loaded.device))
-        self._serving, self._editing = (Turn(turns, party) for party in Party)
+        self._turns = Turns(editing_share, _synchronise_of(loaded.device))
+        self._serving, self._editing = (Turn(self._turns, party) for party in Party)
         self._one_editing = threading.Lock()
         self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
         for layer in layers_of(loaded.model):
             tap(layer)
         self._shelves = Shelves(loaded.model.dtype, loaded.device)
         self._generator = Generator(
-            self._batch, self.still, loaded.tokenizer, end_tokens(loaded.model), most_texts
+            self._batch,
+            self.still,
+            loaded.tokenizer,
+            end_tokens(loaded.model),
+            most_texts,
+            self._turns.pulses[Party.SERVING],
         )
 
     def place(self, overlay: Overlay | None) -> Overlay | None:
@@ -154,8 +161,25 @@ class Engine:
 
     @property
     def trouble(self) -> str | None:
-        """Why generation is unwell; None if it is not."""
+        """Why the model, or generation by it, is unwell; None if it is not."""
+        stuck_s = self._turns.holder.wedged_s
+        if stuck_s is not None:
+            return f"whoever runs the model has done nothing for {stuck_s:.0f} s"
         return self._generator.trouble
+
+    @property
+    def editing_pulse(self) -> Pulse:
+        """The worker's: each layer of a pass for editing is a sign of life."""
+        return self._turns.pulses[Party.EDITING]
+
+    @property
+    def load(self) -> Load:
+        return self._generator.load
+
+    @property
+    def counts(self) -> Counts:
+        """Of texts, since the engine was made."""
+        return self._generator.counts
 
     def _scored(
         self,

@@ -35,6 +35,11 @@ class Hits:
         counts = self._counts
         return int(counts[edit_id]) if edit_id < len(counts) else 0
 
+    @property
+    def total(self) -> int:
+        """Of all edits; waits for the device."""
+        return int(self._counts.sum())
+
     # What a scoring pass makes in its inference mode, one that generates could not add to.
     @torch.inference_mode(False)
     def _owners_of(self, codebook: Codebook, device: torch.device) -> Tensor:

@@ -61,6 +61,11 @@ class PaddedBatch:
                 cohort.runs = []
         self._cohorts = deque(cohort for cohort in self._cohorts if cohort.runs)
 
+    @property
+    def cache_share(self) -> None:
+        """Each cohort has a cache of its own."""
+        return None
+
     def step(self) -> list[tuple[Run, Choice]]:
         """Prompts first, then the cohort whose turn it is."""
         if self._arrived:

@@ -93,6 +93,10 @@ class PagedBatch:
         # The library lifts this where its own requests end, once a full cache made it stop.
         scheduler.block_new_requests = False
 
+    @property
+    def cache_share(self) -> float:
+        return 1 - float(self._processor.cache.compute_free_capacity())
+
     def step(self) -> list[tuple[Run, Choice]]:
         if not self._processor.prepare_next_batch():
             raise RuntimeError("the cache has no room for any of the texts")

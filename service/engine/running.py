@@ -1,5 +1,6 @@
 """One text on its way through the engine: what was asked, what came, and who listens."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -68,6 +69,8 @@ class Run:
         tokenizer: PreTrainedTokenizerBase,
         ends: frozenset[int],
     ) -> None:
+        self.asked_at = time.monotonic()
+        self.last_token_at: float | None = None  # when it took its last token
         self.number = number  # no two of an engine have the same
         self.wanted = wanted
         self.chooser = Chooser(wanted.sampling, wanted.prompt)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 
+from service.domain.pulse import Pulse
+
 # How far one that was away may have fallen behind: what it did not ask for it cannot claim later.
 CREDIT_S = 0.1
 # How long editing, when it is ahead, lets serving see to its answers between two passes.
@@ -40,6 +42,9 @@ class Turns:
         self._waiting = dict.fromkeys(Party, 0)
         self._charged = dict.fromkeys(Party, 0.0)  # seconds, over the party's share
         self._served = 0.0  # when serving gave its turn back
+        self.holder = Pulse()  # the thread's that has the turn
+        # The threads' that must go on; they may wait for their turn.
+        self.pulses = {party: Pulse() for party in Party}
 
     def take(self, party: Party) -> None:
         """Waits for a turn; nobody else has one until it is given back."""
@@ -47,10 +52,11 @@ class Turns:
             self._waiting[party] += 1
             least = self._charged[party.other] - CREDIT_S / self._share[party]
             self._charged[party] = max(self._charged[party], least)
-            while (wait_s := self._must_wait(party)) != 0:
-                self._changed.wait(wait_s)
+            if self._must_wait(party) != 0:
+                self._wait(party)
             self._waiting[party] -= 1
             self._holder, self._since = party, time.monotonic()
+            self.holder.bind()
 
     def give(self, party: Party) -> None:
         """Gives the party's turn back; from any thread."""
@@ -59,10 +65,13 @@ class Turns:
             if party is Party.SERVING:
                 self._served = self._since
             self._holder = None
+            self.holder.rest()
             self._changed.notify_all()
 
     def pause(self, party: Party) -> None:
         """Lets the other party go first where that is its due."""
+        self.holder.bind()
+        self.pulses[party].beat()
         if not self._waiting[party.other]:  # as it nearly always is: no lock is needed to see it
             return
         self._synchronise()
@@ -72,6 +81,12 @@ class Turns:
         if ahead:
             self.give(party)
             self.take(party)
+
+    def _wait(self, party: Party) -> None:
+        # Each party's thread also takes turns of the other's.
+        with self.pulses[party].patient(), self.pulses[party.other].patient():
+            while (wait_s := self._must_wait(party)) != 0:
+                self._changed.wait(wait_s)
 
     def _charge(self, party: Party) -> None:
         now = time.monotonic()

@@ -3,12 +3,14 @@
 No database transaction is open while the model works.
 """
 
+import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from service.domain.batches import BatchMetrics, BatchTimings
+from service.domain.batches import Batch, BatchMetrics, BatchTimings
 from service.domain.edits import ALREADY_TRUE, Edit
 from service.domain.leases import Lease
 from service.domain.states import EditState
@@ -29,11 +31,14 @@ from service.operations.examination import (
 from service.operations.family import Family
 from service.operations.health import Health
 from service.operations.overlays import Overlays
+from service.operations.phases import Phases
 from service.operations.snapshots import Snapshots
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import AppliedBatch, EditOutcome, Log
 from service.storage.queue import EditQueue, Ending
+
+logger = logging.getLogger(__name__)
 
 NOT_REACHED = "greedy decoding does not reach the target"
 
@@ -64,6 +69,7 @@ class Apply:
         self._artifacts = artifacts
         self._snapshots = snapshots
         self._wakeups = wakeups
+        self.phases = Phases()
 
     def __call__(self, edits: Sequence[Edit], lease: Lease) -> None:
         """Applies `edits`, of one editor with one set of hyperparameters, in order, as one batch
@@ -82,9 +88,17 @@ class Apply:
         else:
             endings = _superseded(edits)
             requests = self._requests(editor, edits, endings)
-            with self._overlays.changing:
+            with self._changing():
                 self._apply(editor, requests, endings, lease)
         self._wakeups.announce()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The log is this thread's to change, once a rollback that goes on has ended."""
+        with ExitStack() as stack:
+            with self._engine.editing_pulse.patient():
+                stack.enter_context(self._overlays.changing)
+            yield
 
     def _requests(
         self, editor: AnyEditor, edits: Sequence[Edit], endings: dict[int, Ending]
@@ -147,12 +161,19 @@ class Apply:
                 break
             endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
         clock.append(time.perf_counter())
+        timings = BatchTimings(
+            targets_s=clock[1] - clock[0],
+            insert_s=clock[2] - clock[1],
+            verify_s=clock[-1] - clock[2],
+        )
+        self.phases.took(timings)
         if not requests:
             self._queue.end(lease, endings)
             return
 
         # 4. Durable, then visible.
-        artifact = self._artifacts.put(encode(editor.change(current.state, state, targets)))
+        with self._engine.editing_pulse.patient():  # others' disks and networks
+            artifact = self._artifacts.put(encode(editor.change(current.state, state, targets)))
         applied = AppliedBatch(
             editor=editor.name,
             outcomes={edit_id: _outcome(before, after, edit_id) for edit_id in after},
@@ -163,17 +184,30 @@ class Apply:
                 **editor.metrics(current.state, state, targets),
                 **health.metrics,
             ),
-            timings=BatchTimings(
-                targets_s=clock[1] - clock[0],
-                insert_s=clock[2] - clock[1],
-                verify_s=clock[-1] - clock[2],
-            ),
+            timings=timings,
             artifact=artifact,
             checksum=checksum_of(state),
         )
-        version, _ = self._log.commit_batch(applied, built_on=current.version, lease=lease)
+        version, batch = self._log.commit_batch(applied, built_on=current.version, lease=lease)
         self._overlays.publish(version.version, state)
-        self._snapshots.consider(version.version, state)
+        _tell(batch, endings)
+        with self._engine.editing_pulse.patient():
+            self._snapshots.consider(version.version, state)
+
+
+def _tell(batch: Batch, endings: Mapping[int, Ending]) -> None:
+    timings = batch.timings
+    logger.info(
+        "a batch was applied, %d of its edits were not",
+        len(endings),
+        extra={
+            "batch_id": batch.id,
+            "version": batch.version,
+            "edit_ids": list(batch.edit_ids),
+            "editor": batch.editor,
+            "seconds": round(timings.targets_s + timings.insert_s + timings.verify_s, 6),
+        },
+    )
 
 
 def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:

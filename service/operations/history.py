@@ -4,6 +4,7 @@ The state of a list of batches is found in the log where some version had just t
 replayed from stored targets, without any gradient step, where none had.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,8 @@ from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import Log
 from service.storage.queue import EditQueue
+
+logger = logging.getLogger(__name__)
 
 TRIES = 5  # where several servers change one log
 
@@ -79,6 +82,15 @@ class History:
             )
             self._overlays.publish(version.version, replayed.state)
             self._wakeups.announce()
+            logger.info(
+                "history was changed",
+                extra={
+                    "kind": version.kind.value,
+                    "version": version.version,
+                    "batch_ids": list(version.batch_ids),
+                    "edit_ids": list(version.edit_ids),
+                },
+            )
             return version
 
     def preview(self, change: Change, *, expected_version: int | None) -> Preview:

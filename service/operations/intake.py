@@ -1,5 +1,6 @@
 """Takes corrections into the queue, all of a request or nothing, and out of it again."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from service.operations.editors import Editors
 from service.operations.family import Family
 from service.operations.wakeups import Wakeups
 from service.storage.queue import EditQueue
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Intake:
             max_depth=self._limits.queue_depth,
         )
         self._wakeups.announce()
+        logger.info("edits were queued", extra={"edit_ids": [edit.id for edit in edits]})
         return edits
 
     def cancel(self, edit_id: int, actor: str, owner: str | None = None) -> Edit:

@@ -53,7 +53,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.is_shared = is_shared(url)
-        self.engine = create_engine(url, **(POSTGRESQL if self.is_shared else {}))
+        self.engine = create_engine(
+            url, hide_parameters=True, **(POSTGRESQL if self.is_shared else {})
+        )
         # An SQLite reader has a snapshot anyway.
         self._reading = {"isolation_level": "REPEATABLE READ"} if self.is_shared else {}
         if not self.is_shared:

@@ -39,7 +39,7 @@ class Listener:
             try:
                 self._listen()
             except (SQLAlchemyError, psycopg.Error) as error:
-                logger.warning("other servers are not heard: %s", str(error).partition("\n")[0])
+                logger.warning("other servers are not heard: %s", error)
                 self._stopping.wait(TROUBLE_S)
 
     def _listen(self) -> None:

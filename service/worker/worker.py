@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from service.domain.edits import Edit
 from service.domain.leases import Lease
+from service.domain.pulse import Pulse
 from service.domain.states import EditState
 from service.errors import LostLeaseError, StaleVersionError, StoppedError
 from service.operations.apply import Apply
@@ -34,6 +35,7 @@ class Worker:
         apply: Apply,
         preparation: Preparation,
         wakeups: Wakeups,
+        pulse: Pulse,
         *,
         max_batch: int,
         linger_ms: int,
@@ -43,14 +45,19 @@ class Worker:
         self._apply = apply
         self._preparation = preparation
         self._wakeups = wakeups
+        self._pulse = pulse
         self._max_batch = max_batch
         self._linger_s = linger_ms / 1000
         self._name = f"{socket.gethostname()[:32]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._follows = False
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="errata-worker", daemon=True)
+        self._thread = self._made()
+        self.lease: Lease | None = None  # while it has it
 
     def start(self) -> None:
+        """Also anew, where the thread has died."""
+        if self._thread.ident is not None:
+            self._thread = self._made()
         self._thread.start()
 
     def stop(self) -> None:
@@ -61,15 +68,31 @@ class Worker:
         self._thread.join()
 
     @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
+    def trouble(self) -> str | None:
+        if not self._thread.is_alive():
+            return "the worker is not running"
+        silent_s = self._pulse.wedged_s
+        if silent_s is None:
+            return None
+        return f"the worker has given no sign of life for {silent_s:.0f} s"
 
     @property
     def pending(self) -> str | None:
         return None if self._follows else self._preparation.pending
 
+    def _made(self) -> threading.Thread:
+        return threading.Thread(target=self._run, name="errata-worker", daemon=True)
+
+    def _run(self) -> None:
+        self._pulse.bind()
+        try:
+            self._work()
+        finally:
+            self._pulse.rest()
+
     def _work(self) -> None:
         while not self._stopping.is_set():
+            self._pulse.beat()
             try:
                 with held(self._leases, self._name) as tenure:
                     self._follows = tenure is None
@@ -87,7 +110,16 @@ class Worker:
                 self._stopping.wait(TROUBLE_S)
 
     def _lead(self, tenure: Tenure) -> None:
+        self.lease = tenure.lease
+        logger.info("this server applies edits", extra={"token": tenure.lease.token})
+        try:
+            self._apply_what_comes(tenure)
+        finally:
+            self.lease = None
+
+    def _apply_what_comes(self, tenure: Tenure) -> None:
         while not (self._stopping.is_set() or tenure.over.is_set()):
+            self._pulse.beat()
             seen = self._wakeups.count
             self._preparation.run()
             edits = self._claim(tenure.lease)
@@ -98,7 +130,8 @@ class Worker:
 
     def _claim(self, lease: Lease) -> list[Edit]:
         if 0 < self._queue.depth() < self._max_batch:
-            self._stopping.wait(self._linger_s)  # others may join the batch
+            with self._pulse.patient():
+                self._stopping.wait(self._linger_s)  # others may join the batch
         return self._queue.claim(lease, self._max_batch)
 
     def _apply_or_split(self, edits: Sequence[Edit], lease: Lease) -> None:
@@ -108,12 +141,14 @@ class Worker:
         try:
             self._apply(edits, lease)
         except StaleVersionError:
-            logger.info("history was changed meanwhile: the batch is computed anew")
+            logger.info(
+                "history was changed meanwhile: the batch is computed anew", extra=_about(edits)
+            )
             self._queue.release(lease, [edit.id for edit in edits])
         except (*STORAGE_TROUBLE, LostLeaseError, StoppedError):
             raise
         except Exception as error:
-            logger.exception("a batch of %d edits failed", len(edits))
+            logger.exception("a batch of %d edits failed", len(edits), extra=_about(edits))
             if len(edits) > 1:
                 middle = len(edits) // 2
                 self._apply_or_split(edits[:middle], lease)
@@ -124,3 +159,7 @@ class Worker:
                 self._wakeups.announce()
             else:
                 self._queue.release(lease, [edits[0].id])
+
+
+def _about(edits: Sequence[Edit]) -> dict[str, list[int]]:
+    return {"edit_ids": [edit.id for edit in edits]}

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from service.domain.pulse import Pulse
 from service.editing.architectures import ARCHITECTURES
 from service.editing.gates import Gate, Tokens
 from service.editing.overlays import Overlay
@@ -58,7 +59,7 @@ def generator(
             return PagedBatch(model.model, pass_tokens, cache_tokens, hits)
         return PaddedBatch(model.model, pass_tokens, hits)
 
-    made = Generator(batch, nullcontext, model.tokenizer, frozenset(), 1_000)
+    made = Generator(batch, nullcontext, model.tokenizer, frozenset(), 1_000, Pulse())
     yield made
     made.stop()
 

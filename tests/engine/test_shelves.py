@@ -8,6 +8,7 @@ from weakref import ref
 import pytest
 import torch
 
+from service.domain.pulse import Pulse
 from service.editing.codebook import Codebook, Replacement, Rows
 from service.editing.nearest import nearest
 from service.engine.generation import Generator
@@ -46,6 +47,7 @@ def test_a_pass_looks_all_versions_up_at_once(
         LLAMA.tokenizer,
         frozenset(),
         99,
+        Pulse(),
     )
     alone = [say(made, one)[0].choices for one in asked]
     look_ups = Mock(side_effect=nearest)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from service.domain.pulse import Pulse
 from service.editing.accumulation import Accumulation
 from service.editing.architectures import architecture_of
 from service.editing.codebook import Codebook
@@ -75,7 +76,7 @@ def test_generation() -> None:
     said = []
     for model in (whole.model, split.model):
         batch = partial(PaddedBatch, model, 1_024, Hits())
-        generator = Generator(batch, two_devices, whole.tokenizer, frozenset(), 1_000)
+        generator = Generator(batch, two_devices, whole.tokenizer, frozenset(), 1_000, Pulse())
         found = say(generator, *wanted)
         generator.stop()
         said.append([[choice.token for choice in one.choices] for one in found])
