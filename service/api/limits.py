@@ -17,7 +17,7 @@ from service.domain.keys import ApiKey
 from service.errors import RateLimitedError, TooManyAtOnceError
 
 # What watches a server must not be turned away by what it watches.
-UNLIMITED = {"/health", "/health/ready", "/metrics"}
+UNLIMITED = {"/health", "/health/live", "/health/ready", "/metrics"}
 
 
 class KeyLimits:

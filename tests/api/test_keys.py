@@ -29,6 +29,7 @@ GENERATE: list[Call] = [
     ("GET", "/v1/models", None),
     ("GET", "/v1/models/99", None),
     ("GET", "/version", None),
+    ("GET", "/metrics", None),
     ("GET", "/docs", None),
     ("GET", "/docs/favicon.png", None),
     ("GET", "/openapi.json", None),
@@ -52,7 +53,7 @@ ADMIN: list[Call] = [
     ("POST", "/admin/rollback", {**WHY, "version": 99}),
 ]
 WANTED = {Scope.GENERATE: GENERATE, Scope.EDIT: EDIT, Scope.ADMIN: ADMIN}
-KEYLESS = {"/health", "/health/ready"}
+KEYLESS = {"/health", "/health/live", "/health/ready"}
 
 
 def name(value: object) -> str:
