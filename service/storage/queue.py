@@ -184,7 +184,7 @@ class EditQueue:
         )
         claimable = or_(EditRow.status == EditState.QUEUED, stale)
         order = (stale.desc(), EditRow.priority.desc(), EditRow.id)
-        with self._database.write() as session:
+        with self._database.write(quiet=True) as session:
             fence(session, lease)
             kind = tuple_(EditRow.editor, EditRow.hyperparameters)
             first = (
