@@ -154,10 +154,10 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
     at_work: list[Working] = [key_use]
     if following is not None:
         at_work += [following, Listener(database, wakeups.announce)]
-    if settings.role is not Role.API:
-        at_work.append(worker)
-    insights = Insights(queue, store, wakeups, engine.hits)
     applying = None if settings.role is Role.API else worker
+    if applying is not None:
+        at_work.append(applying)
+    insights = Insights(queue, store, wakeups, engine.hits)
     services = Services(
         settings=settings,
         engine=engine,

@@ -1,6 +1,5 @@
 """`/events`: the log's events as they happen, by server-sent events."""
 
-import logging
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from service.api.dependencies import LARGEST_ID, Needs, Services, ServicesDep
 from service.api.problems import FAILED_MIDWAY, documented
 from service.api.responses import EventOut
-from service.api.streams import STREAM_HEADERS
+from service.api.streams import STREAM_HEADERS, framed
 from service.domain.events import Event
 from service.domain.keys import ApiKey, Scope
 
@@ -18,8 +17,8 @@ AGAIN_MS = 1_000  # after which a client whose stream has ended comes back
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
 }
+FAILED = f"event: failure\ndata: {FAILED_MIDWAY}\n\n"
 
-logger = logging.getLogger(__name__)
 router = APIRouter(tags=["log"], responses=documented(401, 403, 422, 429))
 
 
@@ -40,7 +39,7 @@ async def events(
     """
     start = after if last_event_id is None else last_event_id
     return StreamingResponse(
-        _frames(_found(services, key, start, follow)),
+        framed(_frames(_found(services, key, start, follow)), FAILED),
         media_type="text/event-stream",
         headers=STREAM_HEADERS,
     )
@@ -56,12 +55,8 @@ def _found(
 
 async def _frames(found: AsyncIterator[Event | None]) -> AsyncIterator[str]:
     yield f"retry: {AGAIN_MS}\n\n"
-    try:
-        async for event in found:
-            yield ": still here\n\n" if event is None else _frame(EventOut.of(event))
-    except Exception:
-        logger.exception("a feed of events failed midway")
-        yield f"event: failure\ndata: {FAILED_MIDWAY}\n\n"
+    async for event in found:
+        yield ": still here\n\n" if event is None else _frame(EventOut.of(event))
 
 
 def _frame(event: EventOut) -> str:

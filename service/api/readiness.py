@@ -2,12 +2,11 @@
 
 import asyncio
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from service.domain.ports import Current, Running
 from service.domain.versions import Version
 from service.engine.engine import Engine
 from service.operations.insights import Insights
+from service.storage.database import STORAGE_TROUBLE
 
 PATIENCE_S = 2.0  # with the database
 
@@ -41,6 +40,6 @@ class Readiness:
             self._look = asyncio.ensure_future(asyncio.to_thread(self._insights.version, 0))
         try:
             await asyncio.wait_for(asyncio.shield(self._look), PATIENCE_S)
-        except (SQLAlchemyError, OSError):  # the latter also when it takes too long
+        except STORAGE_TROUBLE:  # `OSError` also when it takes too long
             return "the database does not answer"
         return None

@@ -1,12 +1,17 @@
 """Tokens of a pass, which lie end to end, as texts side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from service.editing.taps import After
 from service.engine.running import Run
+
+# A module's inputs [n, d_in] and outputs [n, d_out], row by row, to its outputs as they shall be.
+Change = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,17 @@ class Stretch:
     def first_query(self) -> int:
         """The first of these tokens whose next one is wanted; `length` if that comes later."""
         return min(max(len(self.run.wanted.prompt) - 1 - self.past, 0), self.length)
+
+
+def on_rows(change: Change, home: torch.device) -> After:
+    """What a module must do after a pass, to have its rows changed on the device `home`."""
+
+    def function(args: tuple[Any, ...], output: Tensor) -> Tensor:
+        inputs = args[0].reshape(-1, args[0].shape[-1]).to(home)
+        outputs = output.reshape(-1, output.shape[-1]).to(home)
+        return change(inputs, outputs).view_as(output).to(output.device)
+
+    return function
 
 
 @dataclass(frozen=True)

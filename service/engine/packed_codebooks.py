@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from transformers import PreTrainedModel
 
 from service.editing.codebook import Codebook, Replacement, Site, look_up
 from service.editing.taps import after
-from service.engine.grid import Grid, Stretch
+from service.engine.grid import Grid, Stretch, on_rows
 from service.engine.overlay import looked_up, module_at, replaced
 from service.engine.watching import Watch, Watching
 
@@ -54,16 +53,13 @@ class Asked:
 def answering(
     model: PreTrainedModel, site: Site, asked: Sequence[Asked]
 ) -> AbstractContextManager[None]:
-    def function(args: tuple[Any, ...], output: Tensor) -> Tensor:
-        home = asked[0].grid.rows.device
-        inputs = args[0].reshape(-1, args[0].shape[-1]).to(home)
-        outputs = output.reshape(-1, output.shape[-1]).to(home)
+    def change(inputs: Tensor, outputs: Tensor) -> Tensor:
         queries = [(one.codebook, inputs[one.grid.rows[one.grid.queries]]) for one in asked]
         for one, match in zip(asked, look_up(queries), strict=True):
             one.watch.answered(one.codebook, one.grid.queries, match)
             own = outputs[one.grid.rows]
             answers = replaced(match, site.replacement, own, one.grid.queries)
             outputs = one.grid.over(outputs, answers)
-        return outputs.view_as(output).to(output.device)
+        return outputs
 
-    return after({module_at(model, site): function})
+    return after({module_at(model, site): on_rows(change, asked[0].grid.rows.device)})

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from service.editing.gates import Gate, Sums, Tokens, z_scores
 from service.editing.hook_layer import HookLayer, HookLayers
 from service.editing.hooked import ByText, opened
 from service.editing.taps import After, after
-from service.engine.grid import Grid, Stretch
+from service.engine.grid import Grid, Stretch, on_rows
 from service.engine.watching import Watching
 
 
@@ -59,18 +58,15 @@ def adding(
     def function(number: int, layer: HookLayer) -> After:
         by_text = _scoring(number, sides, memory)
 
-        def change(args: tuple[Any, ...], output: Tensor) -> Tensor:
-            inputs = args[0].reshape(-1, args[0].shape[-1]).to(at.device)
-            outputs = output.reshape(-1, output.shape[-1]).to(at.device)
+        def change(inputs: Tensor, outputs: Tensor) -> Tensor:
             every = len(outputs) == whole_until
             inputs = inputs if every else inputs[at]
             added, scores = opened(layer, overlay.gate, inputs, by_text)
             watch.added(number, layer, inputs, added, scores)
             added = added.to(outputs.dtype)
-            outputs = outputs + added if every else outputs.index_add(0, at, added)
-            return outputs.view_as(output).to(output.device)
+            return outputs + added if every else outputs.index_add(0, at, added)
 
-        return change
+        return on_rows(change, at.device)
 
     return after(
         {

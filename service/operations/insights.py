@@ -15,7 +15,7 @@ from service.operations.wakeups import Wakeups
 from service.storage.log import Log
 from service.storage.queue import EditQueue
 
-# Another server on the same database announces nothing here: the row is looked at this often.
+# What another server announces may not be heard here: the row is looked at this often.
 POLL_S = 0.5
 SUMMED = "hook layers add up all edits at once: what they do is no single edit's"
 

@@ -1,10 +1,11 @@
 """Connections and transactions."""
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -13,16 +14,16 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as QueueTimeoutError
 from sqlalchemy.orm import Session
 
-from service.errors import StaleVersionError, StartupError
+from service.errors import StartupError
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 # What a full disk, a lost connection or a locked file raise.
 UNAVAILABLE = (OSError, InterfaceError, OperationalError, QueueTimeoutError)
-STORAGE_TROUBLE = (OSError, SQLAlchemyError, StaleVersionError)
+STORAGE_TROUBLE = (OSError, SQLAlchemyError)
 BUSY_TIMEOUT_MS = 10_000  # how long a writer waits for the one before it
 UPGRADING = 0x657272617461  # a lock's number in PostgreSQL
 CHANNEL = "errata"  # on which PostgreSQL tells servers of each other's writes
@@ -37,8 +38,27 @@ POSTGRESQL: dict[str, Any] = {
 }
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def racing(write: Callable[P, T]) -> Callable[P, T]:
+    """A write of what may be there already: it is done again if another server wrote the same a
+    moment before, and then finds it.
+    """
+
+    @functools.wraps(write)
+    def written(*arguments: P.args, **fields: P.kwargs) -> T:
+        try:
+            return write(*arguments, **fields)
+        except IntegrityError:
+            return write(*arguments, **fields)
+
+    return written
 
 
 def is_shared(url: str) -> bool:
@@ -105,9 +125,9 @@ def open_database(url: str) -> Database:
     to `errata db upgrade`. Raises `StartupError` if it is behind or can't be reached.
     """
     try:
-        ours = make_folder(url)
+        make_folder(url)
         database = Database(url)
-        if ours:
+        if not database.is_shared:
             database.upgrade()
         elif not database.is_current():
             raise StartupError("the database's schema is not current: run `errata db upgrade`")
@@ -116,14 +136,11 @@ def open_database(url: str) -> Database:
     return database
 
 
-def make_folder(url: str) -> bool:
-    """Makes the folder of an SQLite file; returns whether the database is one."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return False
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    return True
+def make_folder(url: str) -> None:
+    """Makes the folder of an SQLite file."""
+    file = make_url(url).database
+    if not is_shared(url) and file and file != ":memory:":
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
 
 
 def newest_revision() -> str | None:

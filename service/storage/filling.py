@@ -11,6 +11,7 @@ from service.storage.contents import AT_ONCE, Rows
 from service.storage.database import Database
 from service.storage.owners import reserve_owners
 from service.storage.records import TABLES
+from service.storage.sequences import go_on_after
 from service.storage.tables import (
     BatchRow,
     EditRow,
@@ -35,13 +36,15 @@ def fill(database: Database, rows: Rows, fingerprint: str, tick: Callable[[int],
         # What the first start wrote: the log brings its own.
         session.execute(delete(VersionRow))
         session.execute(delete(StoreRow))
-        for kind, table in TABLES.items():
+        for kind, written in TABLES.items():
             found = rows.of(kind, _refuse)
             while some := list(itertools.islice(found, AT_ONCE)):
-                session.execute(insert(table), [record.model_dump() for record in some])
+                session.execute(insert(written), [record.model_dump() for record in some])
                 tick(len(some))
-        if database.is_shared:
-            _go_on_after(session)
+        for table in (SubmissionRow, EditRow, BatchRow, EventRow):
+            last = session.scalar(select(func.max(table.id)))
+            if last is not None:
+                go_on_after(session, table, last)
         reserve_owners(session)
 
 
@@ -57,15 +60,6 @@ def _check_empty(session: Session, fingerprint: str) -> None:
     for table in (SubmissionRow, EditRow, BatchRow, EventRow, SnapshotRow):
         if session.scalar(select(func.count()).select_from(table)):
             raise ArchiveError(f"the log here is not empty: it has {table.__tablename__}")
-
-
-def _go_on_after(session: Session) -> None:
-    """PostgreSQL's sequences know nothing of ids that were given."""
-    for table in (SubmissionRow, EditRow, BatchRow, EventRow):
-        last = session.scalar(select(func.max(table.id)))
-        if last is not None:
-            sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
-            session.execute(select(func.setval(sequence, last)))
 
 
 def _refuse(fault: str) -> None:

@@ -6,19 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.domain.keys import ApiKey, KeyChange, KeyState, Scope
 from service.errors import ConflictError, NotFoundError
-from service.storage.database import Database, now
-from service.storage.rows import key_of
+from service.storage.database import Database, now, racing
+from service.storage.rows import SYSTEM, key_of
 from service.storage.tables import ApiKeyRow, KeyEventRow
 
 PREFIX = "errata_"
 ENTROPY_BYTES = 32
 HINT_LENGTH = len(PREFIX) + 4
-SYSTEM = "system"  # who makes the first key
 USE_EVERY_S = 60.0  # between two times that a key's use is written
 
 
@@ -35,6 +33,7 @@ class KeyRing:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @racing
     def add(
         self,
         name: str,
@@ -45,14 +44,6 @@ class KeyRing:
         actor: str = SYSTEM,
     ) -> ApiKey:
         """Stores the key, or returns the one that already has this secret."""
-        try:
-            return self._add(name, scope, secret, expires_at, actor)
-        except IntegrityError:  # another server did a moment before
-            return self._add(name, scope, secret, expires_at, actor)
-
-    def _add(
-        self, name: str, scope: Scope, secret: str, expires_at: datetime | None, actor: str
-    ) -> ApiKey:
         with self._database.write() as session:
             row = session.scalar(select(ApiKeyRow).where(ApiKeyRow.secret_hash == _hash(secret)))
             if row is None:

@@ -15,14 +15,13 @@ from service.domain.leases import Lease
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.errors import NotFoundError, StaleVersionError, StartupError
-from service.storage.database import Database, now
+from service.storage.database import Database, now, racing
 from service.storage.leases import fence
-from service.storage.queue import WORKER, Ending, end
-from service.storage.rows import batch_of, move, version_of
+from service.storage.queue import Ending, end
+from service.storage.rows import SYSTEM, WORKER, batch_of, move, version_of
 from service.storage.supersession import batch_of_edits, link
 from service.storage.tables import BatchRow, EditRow, EventRow, SnapshotRow, StoreRow, VersionRow
 
-SYSTEM = "system"
 CHUNK = 1_000  # ids named in one query
 
 
@@ -54,16 +53,11 @@ class Log:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @racing
     def open(self, model: str, fingerprint: str, base_checksum: str) -> None:
         """Writes version 0 into an empty log; raises `StartupError` if the log is of another
         model.
         """
-        try:
-            self._open(model, fingerprint, base_checksum)
-        except IntegrityError:  # another server did the same a moment before
-            self._open(model, fingerprint, base_checksum)
-
-    def _open(self, model: str, fingerprint: str, base_checksum: str) -> None:
         with self._database.write() as session:
             store = session.get(StoreRow, 1)
             if store is None:

@@ -2,11 +2,12 @@
 
 import re
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.domain.keys import Scope
 from service.errors import ArchiveError
+from service.storage.sequences import go_on_after
 from service.storage.tables import ApiKeyRow, SubmissionRow
 
 OWNER = re.compile(r"key:(\d{1,18})", re.ASCII)
@@ -28,15 +29,4 @@ def reserve_owners(session: Session) -> None:
             )
     last = session.scalar(select(func.max(ApiKeyRow.id))) or 0
     if max(named, default=0) > last:
-        _go_on_after(session, max(named))
-
-
-def _go_on_after(session: Session, last: int) -> None:
-    if session.get_bind().dialect.name == "sqlite":
-        name = ApiKeyRow.__tablename__
-        session.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": name})
-        values = {"name": name, "seq": last}
-        session.execute(text("INSERT INTO sqlite_sequence VALUES (:name, :seq)"), values)
-    else:
-        sequence = func.pg_get_serial_sequence(ApiKeyRow.__tablename__, "id")
-        session.execute(select(func.setval(sequence, last)))
+        go_on_after(session, ApiKeyRow, max(named))

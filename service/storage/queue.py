@@ -5,19 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, insert, or_, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.domain.edits import Correction, Edit
 from service.domain.leases import Lease
 from service.domain.states import EditState
 from service.errors import ConflictError, IdempotencyError, NotFoundError, QueueFullError
-from service.storage.database import Database, now
+from service.storage.database import Database, now, racing
 from service.storage.leases import fence
-from service.storage.rows import edit_of, move
+from service.storage.rows import WORKER, edit_of, move
 from service.storage.tables import EditRow, EventRow, SubmissionRow
-
-WORKER = "worker"  # the actor of what no client asked for
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,7 @@ class EditQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @racing
     def submit(
         self,
         corrections: Sequence[Correction],
@@ -46,21 +44,6 @@ class EditQueue:
 
         Raises `IdempotencyError` for the same key with another body, `QueueFullError`.
         """
-        try:
-            return self._submit(corrections, actor, idempotency_key, body_hash, max_depth)
-        except IntegrityError:  # another call with this key was a moment faster
-            if idempotency_key is None:
-                raise
-            return self._submit(corrections, actor, idempotency_key, body_hash, max_depth)
-
-    def _submit(
-        self,
-        corrections: Sequence[Correction],
-        actor: str,
-        idempotency_key: str | None,
-        body_hash: str,
-        max_depth: int,
-    ) -> list[Edit]:
         with self._database.write() as session:
             if idempotency_key is not None:
                 earlier = session.scalar(

@@ -16,6 +16,10 @@ from service.domain.versions import Version, VersionKind
 from service.storage.database import now
 from service.storage.tables import ApiKeyRow, BatchRow, EditRow, EventRow, VersionRow
 
+# Actors of what no client asked for.
+SYSTEM = "system"
+WORKER = "worker"
+
 
 def edit_of(row: EditRow) -> Edit:
     correction = Correction(

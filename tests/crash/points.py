@@ -13,7 +13,8 @@ from service.editing.adam import Adam
 from service.operations.overlays import Overlays
 from service.storage import log as log_module
 from service.storage.log import Log
-from service.storage.queue import WORKER, EditQueue
+from service.storage.queue import EditQueue
+from service.storage.rows import WORKER
 
 Trap = Callable[[], None]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from prometheus_client.core import Metric
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.metrics.families import counters, gauge, gauges, histograms
 from service.domain.ports import Running
@@ -13,6 +12,7 @@ from service.editing.codebook import Codebook
 from service.operations.overlays import Overlays
 from service.operations.phases import Phases
 from service.storage.census import Census, Count
+from service.storage.database import STORAGE_TROUBLE
 
 NOTHING = Count({}, 0.0, {})
 
@@ -42,7 +42,7 @@ def stored(census: Census) -> Iterator[Metric]:
     """Of all servers on the database. While it does not answer, the other metrics still do."""
     try:
         count, up = census.take(), True
-    except (SQLAlchemyError, OSError):
+    except STORAGE_TROUBLE:
         count, up = NOTHING, False
     yield gauge("errata_database_up", "1: the database answers", up)
     queued = sum(n for (state, _), n in count.edits.items() if state is EditState.QUEUED)

@@ -1,29 +1,25 @@
 """Prometheus' families, filled from what the server counts anyway."""
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from service.domain.distribution import Distribution
 
 Labels = tuple[str, ...]
+F = TypeVar("F", GaugeMetricFamily, CounterMetricFamily)
 
 
 def gauge(name: str, meaning: str, value: float | None) -> GaugeMetricFamily:
     """Without a sample where there is no value."""
-    family = GaugeMetricFamily(name, meaning)
-    if value is not None:
-        family.add_metric([], value)
-    return family
+    return gauges(name, meaning, (), {} if value is None else {(): value})
 
 
 def gauges(
     name: str, meaning: str, labels: Labels, values: Mapping[Labels, float]
 ) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, meaning, labels=labels)
-    for given, value in values.items():
-        family.add_metric(given, value)
-    return family
+    return _filled(GaugeMetricFamily(name, meaning, labels=labels), values)
 
 
 def counter(name: str, meaning: str, value: float) -> CounterMetricFamily:
@@ -33,10 +29,7 @@ def counter(name: str, meaning: str, value: float) -> CounterMetricFamily:
 def counters(
     name: str, meaning: str, labels: Labels, values: Mapping[Labels, float]
 ) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, meaning, labels=labels)
-    for given, value in values.items():
-        family.add_metric(given, value)
-    return family
+    return _filled(CounterMetricFamily(name, meaning, labels=labels), values)
 
 
 def histogram(name: str, meaning: str, found: Distribution) -> HistogramMetricFamily:
@@ -49,6 +42,12 @@ def histograms(
     family = HistogramMetricFamily(name, meaning, labels=labels)
     for given, distribution in found.items():
         family.add_metric(given, list(_buckets(distribution)), distribution.sum)
+    return family
+
+
+def _filled(family: F, values: Mapping[Labels, float]) -> F:
+    for given, value in values.items():
+        family.add_metric(given, value)
     return family
 
 
