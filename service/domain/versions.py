@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 
 class VersionKind(StrEnum):
@@ -66,18 +67,39 @@ def active_batches(log: Sequence[Version], batch_of: Mapping[int, int]) -> list[
 
 def active_now(log: Sequence[Version], batch_of: Mapping[int, int]) -> Active:
     """The last of `active_batches`, without all the others."""
+    active: Active = ()
+    for version in steps_to_last(log):
+        active = _after(active, version, batch_of)
+    return active
+
+
+class Step(Protocol):
+    """What leads from a version back to those that it came from."""
+
+    @property
+    def parent(self) -> int | None: ...
+
+    @property
+    def artifact(self) -> str | None: ...
+
+
+S = TypeVar("S", bound=Step)
+
+
+def steps_to_last(log: Sequence[S]) -> list[S]:
+    """The versions, oldest first, whose changes made the list of batches that is active at the last
+    one: what comes before a version that is the very state of its parent does not count.
+    """
     steps, number = [], len(log) - 1
     while number >= 0:
         version = log[number]
-        if version.parent is not None and version.artifact is None:
+        # A parent that comes later is a fault of the log, and leads nowhere.
+        if version.artifact is None and version.parent is not None and version.parent < number:
             number = version.parent
         else:
             steps.append(version)
             number -= 1
-    active: Active = ()
-    for version in reversed(steps):
-        active = _after(active, version, batch_of)
-    return active
+    return steps[::-1]
 
 
 def replay_base(active: Sequence[Active], wanted: Active) -> tuple[int, Active]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.domain.states import BatchState, EditState
-from service.domain.versions import VersionKind
+from service.domain.versions import VersionKind, steps_to_last
 from service.editing.overlays import BASE_CHECKSUM
 from service.storage.contents import OnFault, Rows
 from service.storage.records import (
@@ -131,18 +131,8 @@ def _active(versions: Sequence[VersionRecord]) -> _Active | None:
     """The batches at work at the last version; None where versions are missing."""
     if any(version.version != at for at, version in enumerate(versions)):
         return None
-    path = []
-    at = len(versions) - 1
-    while at > 0:
-        version = versions[at]
-        parent = version.parent
-        if version.artifact is None and parent is not None and parent < at:
-            at = parent  # the very state of its parent
-        else:
-            path.append(version)
-            at -= 1
     batches: set[int] = set()
-    for version in reversed(path):
+    for version in steps_to_last(versions):
         if version.kind is VersionKind.ROLLBACK:
             batches -= set(version.batch_ids)
         else:
