@@ -12,7 +12,7 @@ from service.storage.events import Events, Head
 from service.storage.queue import EditQueue
 from service.storage.tables import EventRow
 
-WRITERS = 8
+WRITERS = 4
 TURNS = 10
 
 
