@@ -16,7 +16,7 @@ from service.commands.local import opened, or_fail
 from service.commands.output import out
 from service.errors import StartupError
 from service.settings import PREFIX, Role, Settings, load_settings
-from service.storage.database import is_shared
+from service.storage.database import PRIVATE, is_shared
 from service.storage.keys import KeyRing
 
 HELP_WIDTH = 78  # a terminal's 80 columns, less the indent
@@ -66,7 +66,7 @@ def alone(settings: Settings) -> Iterator[None]:
     however it ends.
     """
     folder = settings.data_dir
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     if is_shared(settings.resolved_database_url):
         yield
         return

@@ -25,6 +25,7 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 UNAVAILABLE = (OSError, InterfaceError, OperationalError, QueueTimeoutError)
 STORAGE_TROUBLE = (OSError, SQLAlchemyError)
 BUSY_TIMEOUT_MS = 10_000  # how long a writer waits for the one before it
+PRIVATE = 0o700  # the mode of folders that are made here
 UPGRADING = 0x657272617461  # a lock's number in PostgreSQL
 CHANNEL = "errata"  # on which PostgreSQL tells servers of each other's writes
 # A server that is stopped in the middle of a transaction holds nobody up for longer than that.
@@ -137,10 +138,10 @@ def open_database(url: str) -> Database:
 
 
 def make_folder(url: str) -> None:
-    """Makes the folder of an SQLite file."""
+    """Makes the folder of an SQLite file; for nobody else's eyes, as it holds what users wrote."""
     file = make_url(url).database
     if not is_shared(url) and file and file != ":memory:":
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
 
 
 def newest_revision() -> str | None:

@@ -45,6 +45,14 @@ def test_a_given_admin_key_is_not_printed(given_by: str, tmp_path: Path, listene
     assert all(b"the-given-key" not in path.read_bytes() for path in stored)
 
 
+def test_a_data_directory_that_is_made_is_its_users_alone(tmp_path: Path, listened: Mock) -> None:
+    for command in (("serve",), ("db", "upgrade")):
+        data = tmp_path / command[0]
+        errata(*command, ERRATA_DATA_DIR=str(data), ERRATA_PORT="0")
+        assert data.stat().st_mode & 0o777 == 0o700
+    assert listened.called
+
+
 def test_a_key_is_printed_even_if_the_model_then_fails(tmp_path: Path, listened: Mock) -> None:
     """It is in the database from then on, so this is the only chance to show it."""
     nowhere = str(tmp_path / "none")
