@@ -6,67 +6,46 @@ layer's output or its MLP's.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from service.domain.batches import LayerMetrics
 from service.domain.edits import Correction
-from service.editing.alphas import calibrated, lowered
 from service.editing.architectures import (
     down_projection_of,
     layers_of,
     mlp_norm_of,
     weight_of,
 )
-from service.editing.behind_norm import before_norm
 from service.editing.facts import fact_request
-from service.editing.gates import Gate
 from service.editing.hidden_targets import Mlp, optimise_shift
-from service.editing.hook_layer import HookLayer, HookLayers, Update
+from service.editing.hook_layer import HookLayers
 from service.editing.hooked import Hooked
 from service.editing.hooks_change import HooksChange
-from service.editing.interruption import aside
 from service.editing.key_statistics import KeyStatistics
+from service.editing.layerwise import LayerwiseInsertion
 from service.editing.locate_hyperparameters import LocateHyperparameters
+from service.editing.method import Method
 from service.editing.moments import Moments
 from service.editing.requests import (
     EditRequest,
     FactRequest,
     FactTarget,
-    SubjectText,
     edit_request,
 )
 from service.editing.splitting import Splitting
-from service.editing.subject_states import States, subject_states
+from service.editing.subject_states import subject_states
 from service.editing.taps import tap
-from service.editing.update_rules import Insertion, Rule
 from service.errors import EditingError
 
-NOT_FINITE = "its {} are not finite"
 # Beside its hyperparameters, what else an editor needs to be built again is recorded under:
 STATISTICS = "statistics"
 TEMPLATES = "templates"
 Templates = Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Method:
-    """What makes an editor of this family."""
-
-    name: str
-    rule: Rule
-    gated: bool = False  # by z-scores, unless told otherwise; else the change always acts
-    accumulates: bool = False  # keeps the keys of earlier batches in mind
-    one_by_one: bool = False  # a batch goes in edit by edit
-    of_mlp: bool = False  # the target is the MLP's output, not the layer's
-    averaged_throughout: bool = False  # residuals, too, are taken at the averaged key
-
-    def gate(self, hyperparameters: LocateHyperparameters) -> Gate:
-        return hyperparameters.gate if self.gated else Gate.ALWAYS
 
 
 class LocateEditor:
@@ -89,9 +68,12 @@ class LocateEditor:
         self._method = method
         self._gate = method.gate(hyperparameters)
         self._statistics = statistics
-        self._moments = Moments(statistics, hyperparameters.second_moment_weight)
         self._templates = templates
         self._splitting = splitting or Splitting()
+        moments = Moments(statistics, hyperparameters.second_moment_weight)
+        self._insertion = LayerwiseInsertion(
+            model, method, hyperparameters, statistics, moments, self._splitting
+        )
         first = hyperparameters.layers[0]
         for number, layer in list(enumerate(layers_of(model)))[first:]:
             tap(layer)  # while nobody runs the model
@@ -138,10 +120,10 @@ class LocateEditor:
                 if bool(torch.isfinite(target.state).all()):
                     sound.append(target)
                 else:
-                    errors.append(EditingError(target.edit_id, NOT_FINITE.format("targets")))
+                    errors.append(EditingError(target.edit_id, "its targets are not finite"))
             found += sound
             if self._method.one_by_one and sound:  # the next one's is found with this one in
-                state = self._insert(state, sound)
+                state = self._insertion.insert(state, sound)
         return found, errors
 
     def insert(self, state: HookLayers | None, targets: Sequence[FactTarget]) -> HookLayers | None:
@@ -153,7 +135,7 @@ class LocateEditor:
         device = self._model.device
         grown = (state or self.empty()).to(device)
         for part in [[t] for t in targets] if self._method.one_by_one else [targets]:
-            grown = self._insert(grown, part)
+            grown = self._insertion.insert(grown, part)
         return grown
 
     def change(
@@ -186,133 +168,33 @@ class LocateEditor:
     def _residuals(self, state: HookLayers, targets: Sequence[FactTarget]) -> Tensor:
         """[n]: how far each edit's hidden state is from its target, in lengths of the target."""
         wanted = torch.stack([target.state for target in targets]).to(self._model.device)
-        (current,) = self._states(
-            [target.request.plain for target in targets],
-            [self._output_module(self.hyperparameters.layers[-1])],
-            Hooked.by(self._model, state.to(self._model.device)),
-        )
-        distances: Tensor = torch.linalg.vector_norm(wanted - current.outputs, dim=1)
+        current = self._current(state.to(self._model.device), [t.request for t in targets])
+        distances: Tensor = torch.linalg.vector_norm(wanted - current, dim=1)
         lengths: Tensor = torch.linalg.vector_norm(wanted, dim=1)
         return distances / lengths
 
     def _optimised(self, state: HookLayers, facts: Sequence[FactRequest]) -> list[FactTarget]:
         last = self.hyperparameters.layers[-1]
-        pin = Hooked.by(self._model, state)
-        (states,) = self._states([f.plain for f in facts], [self._output_module(last)], pin)
+        current = self._current(state, facts)
         norm = mlp_norm_of(self._model, last) if self._method.of_mlp else None
         shifts = optimise_shift(
             self._model,
             last,
             facts,
-            torch.linalg.vector_norm(states.outputs, dim=1),
+            torch.linalg.vector_norm(current, dim=1),
             self.hyperparameters,
             self._splitting,
-            pin,
+            Hooked.by(self._model, state),
             None if norm is None else Mlp(down_projection_of(self._model, last), norm),
         )
-        targets = (states.outputs + shifts).cpu()
+        targets = (current + shifts).cpu()
         return [FactTarget(fact, target) for fact, target in zip(facts, targets, strict=True)]
 
-    def _insert(self, state: HookLayers, targets: Sequence[FactTarget]) -> HookLayers:
-        """Layer after layer, the residual measured anew before each."""
-        layers = self.hyperparameters.layers
-        facts = [target.request for target in targets]
-        wanted = torch.stack([target.state for target in targets]).to(self._model.device)
-        grown = state
-        for position, number in enumerate(layers):
-            # Layers that are done run their gate, the paper's as it was; those to come run without.
-            coming = layers[position:]
-            pin = Hooked(
-                self._model,
-                {
-                    n: (layer, Gate.ALWAYS if n in coming else state.gate)
-                    for n, layer in grown.layers.items()
-                },
-            )
-            layer = grown.layers.get(number) or self._new_layer()
-            update = self._update(layer, number, facts, wanted, len(coming), pin)
-            grown = grown.with_layer(number, layer.with_update(update))
-            if grown.gate is Gate.CALIBRATED:
-                # At once: later layers' keys and residuals must be those that serving will see.
-                quantile = self.hyperparameters.quantile
-                grown = calibrated(grown, number, self._statistics[number], quantile)
-        if grown.gate is Gate.SEQUENCE:
-            prompts = [fact.plain for fact in facts]
-            grown = lowered(self._model, grown, layers, prompts, self._splitting)
-        return grown
-
-    def _new_layer(self) -> HookLayer:
-        return HookLayer(alpha=self.hyperparameters.alpha, device=self._model.device)
-
-    def _update(
-        self,
-        layer: HookLayer,
-        number: int,
-        facts: Sequence[FactRequest],
-        wanted: Tensor,
-        layers_left: int,
-        pin: Hooked,
-    ) -> Update:
-        projection = down_projection_of(self._model, number)
-        last = self._output_module(self.hyperparameters.layers[-1])
-        averaged = self._averaged_keys(number, facts, pin)  # [n, d_in]
-        here, there = self._states([fact.plain for fact in facts], [projection, last], pin)
-        for fact, keys in zip(facts, averaged, strict=True):
-            if not bool(torch.isfinite(keys).all()):
-                raise EditingError(fact.edit_id, NOT_FINITE.format("keys"))
-        current = there.outputs
-        if self._method.averaged_throughout:
-            current = projection(averaged.to(self._model.dtype)).to(averaged)
-            if layer.updates:
-                current = current + averaged @ layer.delta.T
-        residuals = (wanted - current) / layers_left
-        norm = mlp_norm_of(self._model, number)
-        if norm is not None and not self._method.of_mlp:
-            residuals = before_norm(norm, here.outputs, residuals)
-        earlier = layer.updates if self._method.accumulates else ()
-        with aside():
-            left, right = self._method.rule(
-                Insertion(
-                    keys=averaged.T.double(),
-                    plain_keys=here.inputs.T.double(),
-                    residuals=residuals.T.double(),
-                    second_moment=self._moments.second(number, averaged.device),
-                    moment=self._moments.weighted(number, earlier, averaged.device),
-                    ridge=self.hyperparameters.ridge,
-                )
-            )
-        nothing = torch.empty(averaged.shape[1], 0)
-        update = Update(
-            left.float().cpu(),
-            right.float().cpu(),
-            averaged.T.cpu().contiguous() if self._method.accumulates else nothing,
-            here.inputs.T.cpu().contiguous() if self._gate is Gate.CALIBRATED else nothing,
-            tuple(fact.edit_id for fact in facts),
+    def _current(self, state: HookLayers, facts: Sequence[FactRequest]) -> Tensor:
+        """[n, d]: what the facts' subjects have under `state` where their targets are to be."""
+        module = self._method.output_module(self._model, self.hyperparameters.layers[-1])
+        pin = Hooked.by(self._model, state)
+        (states,) = subject_states(
+            self._model, [fact.plain for fact in facts], [module], self._splitting, pin
         )
-        if not bool(torch.isfinite(update.left).all() and torch.isfinite(update.right).all()):
-            raise ArithmeticError(f"the solve at layer {number} is not finite")
-        return update
-
-    def _averaged_keys(self, number: int, facts: Sequence[FactRequest], pin: Hooked) -> Tensor:
-        """[n, d_in]: keys averaged over each group of contexts, then over the groups."""
-        texts = [text for fact in facts for group in fact.contexts for text in group]
-        keys = iter(self._states(texts, [down_projection_of(self._model, number)], pin)[0].inputs)
-        means = []
-        for fact in facts:
-            groups = [torch.stack([next(keys) for _ in group]) for group in fact.contexts]
-            if self._method.of_mlp:  # ROME's average knows no groups
-                means.append(torch.cat(groups).mean(dim=0))
-            else:
-                means.append(torch.stack([group.mean(dim=0) for group in groups]).mean(dim=0))
-        return torch.stack(means)
-
-    def _states(
-        self, texts: Sequence[SubjectText], modules: Sequence[nn.Module], pin: Hooked
-    ) -> list[States]:
-        return subject_states(self._model, texts, modules, self._splitting, pin)
-
-    def _output_module(self, number: int) -> nn.Module:
-        """What the targets are outputs of, at layer `number`."""
-        if self._method.of_mlp:
-            return down_projection_of(self._model, number)
-        return layers_of(self._model)[number]
+        return states.outputs

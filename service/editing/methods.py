@@ -2,7 +2,7 @@
 
 from service.editing import update_rules
 from service.editing.grace import Grace
-from service.editing.locate import Method
+from service.editing.method import Method
 
 METHODS = {
     method.name: method

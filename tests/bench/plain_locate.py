@@ -9,8 +9,8 @@ from transformers import PreTrainedModel
 
 from service.editing.architectures import down_projection_of, layers_of, weight_of
 from service.editing.key_statistics import KeyStatistics
-from service.editing.locate import Method
 from service.editing.locate_hyperparameters import LocateHyperparameters
+from service.editing.method import Method
 from service.editing.moments import Moments
 from service.editing.requests import EditRequest, FactRequest
 from service.editing.splitting import Splitting

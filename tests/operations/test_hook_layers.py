@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from service.editing.layerwise import LayerwiseInsertion
 from service.editing.locate import LocateEditor
 from service.editing.overlays import checksum_of
 from tests.conftest import Server, run_server
@@ -202,16 +203,16 @@ def test_what_is_not_finite_fails_alone(
 
         monkeypatch.setattr(LocateEditor, "_optimised", targets)
     else:
-        honest_keys = LocateEditor._averaged_keys
+        honest_keys = LayerwiseInsertion._averaged_keys
 
-        def keys(self: LocateEditor, number: int, facts: Sequence[Any], pin: Any) -> Any:
+        def keys(self: LayerwiseInsertion, number: int, facts: Sequence[Any], pin: Any) -> Any:
             found = honest_keys(self, number, facts, pin)
             for row, one in enumerate(facts):
                 if one.edit_id == 2:
                     found[row] = torch.nan
             return found
 
-        monkeypatch.setattr(LocateEditor, "_averaged_keys", keys)
+        monkeypatch.setattr(LayerwiseInsertion, "_averaged_keys", keys)
     ends = apply(memit, *map(fact, NAMES))
     assert [edit["status"] for edit in ends] == ["applied", "failed", "applied", "applied"]
     assert ends[1]["error"] == f"its {what} are not finite"
