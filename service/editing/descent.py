@@ -8,6 +8,9 @@ from torch import Tensor
 
 from service.editing.adam import Adam
 
+# The batch is packed anew when only so much of it is left: that costs less than a step.
+LEFT = 3 / 4
+
 
 class Trial(Protocol):
     """One packed batch: tries rows of the table and says how well they do."""
@@ -20,30 +23,31 @@ class Trial(Protocol):
         """[e] of `values` [r, d], differentiable. Edits do not see each other."""
         ...
 
+    def part(self, edits: Tensor) -> "Trial":
+        """Of some of its edits, by their numbers, ascending."""
+        ...
+
 
 def descend(
     table: Tensor,
-    edits: set[int],
-    trial_of: Callable[[set[int]], Trial],
+    trial: Trial,
     *,
     learning_rate: float,
     steps: int,
     stop_loss: float,
     project: Callable[[Tensor, Tensor], Tensor] = lambda values, _rows: values,
 ) -> None:
-    """Optimises in place the rows of `table` [v, d] that belong to `edits`, by Adam.
+    """Optimises in place the rows of `table` [v, d] that belong to the trial's edits, by Adam.
 
     An edit whose loss falls under `stop_loss` (nats; 0: never) stays as it is from then on, and
     leaves the batch. `project` is applied to the moved rows (values [r, d], their numbers [r])
     after every step.
     """
     adam = Adam(table, learning_rate)
-    active = torch.tensor(sorted(edits), device=table.device)
-    trial: Trial | None = None
+    active = trial.edits
     for _ in range(steps):
-        # The batch is packed anew when half of it has gone.
-        if trial is None or 2 * len(active) <= len(trial.edits):
-            trial = trial_of(set(active.tolist()))
+        if len(active) <= LEFT * len(trial.edits):
+            trial = trial.part(active)
         values = table[trial.rows].requires_grad_()
         losses = trial.losses(values)
         going = torch.isin(trial.edits, active) & (losses.detach() >= stop_loss)

@@ -19,9 +19,10 @@ from service.editing.architectures import architecture_of, layers_of
 from service.editing.codebook import Codebook, Draft, Replacement, Site, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.descent import descend
+from service.editing.prefixes import Text
 from service.editing.requests import EditRequest, edit_request
 from service.editing.splitting import Splitting
-from service.editing.suffix import SuffixRun, Text
+from service.editing.suffix import SuffixRun
 from service.editing.taps import tap
 from service.editing.values import ValueRun, ValueTable
 from service.errors import EditingError
@@ -173,7 +174,7 @@ class Grace:
     def _suffixes(self, table: ValueTable) -> SuffixRun:
         """The table's texts, from the first layer that a value changes as a whole."""
         first = self.hyperparameters.layer + self._added
-        return SuffixRun(self._model, table.texts, first, watch=self._module)
+        return SuffixRun.of(self._model, table.texts, first, watch=self._module)
 
     def _start(self, prompt: Sequence[int]) -> int:
         """The first token that a value can change."""
@@ -220,19 +221,15 @@ class Grace:
         """
         parameters = self.hyperparameters
 
-        def trial_of(active: set[int]) -> ValueRun:
-            part = table.of_edits(active)
-            tapped = None if self._added else self._module
-            return ValueRun(self._suffixes(part), tapped, part, parameters.replacement)
-
         def optimise(part: list[int]) -> None:
             # An attempt that ran out of memory may have moved them.
             own = [row for number in part for row in table.rows_of(wave[number])]
             values[own] = starts[own]
+            some = table.of_edits({wave[number] for number in part})
+            tapped = None if self._added else self._module
             descend(
                 values,
-                {wave[number] for number in part},
-                trial_of,
+                ValueRun(self._suffixes(some), tapped, some, parameters.replacement),
                 learning_rate=parameters.learning_rate,
                 steps=parameters.steps,
                 stop_loss=parameters.stop_loss,

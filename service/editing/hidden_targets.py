@@ -13,9 +13,10 @@ from transformers import PreTrainedModel
 
 from service.editing.descent import descend
 from service.editing.locate_hyperparameters import TargetHyperparameters
+from service.editing.prefixes import Pin, Text, no_overlay
 from service.editing.requests import FactRequest
 from service.editing.splitting import Splitting
-from service.editing.suffix import Pin, SuffixRun, Text, no_overlay
+from service.editing.suffix import SuffixRun
 
 UNUSED = 0  # the "target" of a text whose logits are wanted, not its loss
 
@@ -50,8 +51,24 @@ def optimise_shift(
     width = int(model.config.hidden_size)
     shifts: Tensor = torch.zeros(len(requests), width, device=lengths.device)
 
-    def trial_of(active: set[int]) -> _ShiftTrial:
-        return _ShiftTrial(model, layer, requests, sorted(active), lengths, parameters, pin, mlp)
+    def trial_of(numbers: list[int]) -> _ShiftTrial:
+        texts = [
+            Text(number, context.tokens, requests[number].target, context.subject)
+            for number in numbers
+            for group in requests[number].contexts
+            for context in group
+        ]
+        essences = [_essence(number, requests[number]) for number in numbers]
+        watch = None if mlp is None else mlp.projection
+        # Apart from each other: an essence ends at its subject, and would be padding for the most.
+        return _ShiftTrial(
+            SuffixRun.of(model, texts, layer + 1, pin, watch),
+            SuffixRun.of(model, essences, layer + 1, pin, watch),
+            torch.tensor([text.edit for text in texts], device=lengths.device),
+            lengths,
+            parameters,
+            None if mlp is None else mlp.norm,
+        )
 
     def clamp(values: Tensor, rows: Tensor) -> Tensor:
         norms = torch.linalg.vector_norm(values, dim=1)
@@ -68,8 +85,7 @@ def optimise_shift(
         shifts[part] = 0.0  # an attempt that ran out of memory may have moved them
         descend(
             shifts,
-            set(part),
-            trial_of,
+            trial_of(sorted(part)),
             learning_rate=parameters.learning_rate,
             steps=parameters.steps - 1,  # the last evaluation is followed by no step
             stop_loss=parameters.stop_loss,
@@ -87,65 +103,70 @@ def _tokens_of(request: FactRequest) -> int:
     return longest * len(texts) + 1  # and the essence's one
 
 
+def _essence(number: int, request: FactRequest) -> Text:
+    """The essence up to its subject, after which the next token is wanted."""
+    subject = request.essence.subject
+    return Text(number, request.essence.tokens[: subject + 1], (UNUSED,), subject)
+
+
 class _ShiftTrial:
     """The contexts and the essences of some requests, and the objective on them."""
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        layer: int,
-        requests: Sequence[FactRequest],
-        numbers: list[int],
+        contexts: SuffixRun,
+        essences: SuffixRun,
+        edit_of_context: Tensor,
         lengths: Tensor,
         parameters: TargetHyperparameters,
-        pin: Pin,
-        mlp: Mlp | None,
+        norm: nn.Module | None,
     ) -> None:
-        texts: list[Text] = []
-        essences: list[Text] = []
-        for number in numbers:
-            request = requests[number]
-            contexts = [context for group in request.contexts for context in group]
-            texts += [Text(number, c.tokens, request.target, c.subject) for c in contexts]
-            subject = request.essence.subject
-            tokens = request.essence.tokens[: subject + 1]
-            essences.append(Text(number, tokens, (UNUSED,), subject))
-        watch = None if mlp is None else mlp.projection
-        # Apart from each other: an essence ends at its subject, and would be padding for the most.
-        self._contexts = SuffixRun(model, texts, layer + 1, pin, watch)
-        self._essences = SuffixRun(model, essences, layer + 1, pin, watch)
-        self._mlp = mlp
+        """`edit_of_context` [b] ascending; `lengths` are those of all requests."""
+        self._contexts = contexts
+        self._essences = essences
+        self._edit_of_context = edit_of_context
+        self._lengths = lengths
         self._parameters = parameters
-        device = lengths.device
-        self.rows = self.edits = torch.tensor(numbers, device=device)
-        self.edit_of_row = torch.arange(len(numbers), device=device)
-        self._lengths = lengths[self.rows]
-        owners = torch.tensor([text.edit for text in texts], device=device)
-        self._owner = torch.searchsorted(self.rows, owners)  # [b]: which edit each context is of
-        self._counts = torch.bincount(self._owner)
+        self._norm = norm
+        self.edits, self._owner, self._counts = torch.unique_consecutive(
+            edit_of_context, return_inverse=True, return_counts=True
+        )
+        self.rows = self.edits
+        self.edit_of_row = torch.arange(len(self.edits), device=lengths.device)
         with torch.no_grad():
-            self._before = self._essences.logits().log_softmax(dim=1)
+            self._before = essences.logits().log_softmax(dim=1)
+
+    def part(self, edits: Tensor) -> "_ShiftTrial":
+        kept = torch.isin(self._edit_of_context, edits)
+        return _ShiftTrial(
+            self._contexts.part(kept),
+            self._essences.part(torch.isin(self.edits, edits)),
+            self._edit_of_context[kept],
+            self._lengths,
+            self._parameters,
+            self._norm,
+        )
 
     def losses(self, values: Tensor) -> Tensor:
         """[e] of shifts [e, d]."""
         shifts = self._shift_of(values[self._owner], self._contexts)
         by_text = self._contexts.losses(self._contexts.logits(shifts))
-        sums = torch.zeros_like(self._lengths).index_add(0, self._owner, by_text)
+        lengths = self._lengths[self.edits]
+        sums = torch.zeros_like(lengths).index_add(0, self._owner, by_text)
         now = self._essences.logits(self._shift_of(values, self._essences)).log_softmax(dim=1)
         divergence = (now.exp() * (now - self._before)).sum(dim=1)
         norms = torch.linalg.vector_norm(values, dim=1)
         loss: Tensor = (
             sums / self._counts
             + self._parameters.kl_factor * divergence
-            + self._parameters.weight_decay * norms / self._lengths**2
+            + self._parameters.weight_decay * norms / lengths**2
         )
         return loss
 
     def _shift_of(self, values: Tensor, run: SuffixRun) -> Tensor:
         """[b, 1, d]: what shifts [b, d] add to what the layer returns at the subjects of `run`."""
-        if self._mlp is None:
+        if self._norm is None:
             return values[:, None]
         own = run.watched[1][:, 0]
-        norm = self._mlp.norm
-        shift: Tensor = norm(own + values.to(own.dtype)) - norm(own)
+        shift: Tensor = self._norm(own + values.to(own.dtype)) - self._norm(own)
         return shift[:, None].to(own.device)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from service.editing.padding import pad
+from service.editing.prefixes import Pin, no_overlay
 from service.editing.requests import SubjectText
 from service.editing.splitting import Splitting
-from service.editing.suffix import Pin, no_overlay
 from service.editing.taps import After, after, hidden_of, per_text
 
 R = TypeVar("R")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from service.editing.codebook import Replacement, Target
-from service.editing.suffix import SuffixRun, Text
+from service.editing.prefixes import Text
+from service.editing.suffix import SuffixRun
 from service.editing.taps import after, per_text
 
 
@@ -115,6 +116,8 @@ class ValueRun:
     ) -> None:
         self._run = run
         self._module = module
+        self._table = table
+        self._replacement = replacement
         device = run.present.device
         placed = torch.full(run.present.shape, -1, device=device)  # [t, s]: row, or none
         for i, (text, rows) in enumerate(zip(table.texts, table.rows, strict=True)):
@@ -132,6 +135,12 @@ class ValueRun:
         self._texts_per_edit = torch.bincount(self._edit_of_text)
         self._replaced = (placed >= 0)[..., None]  # [t, s, 1]
         self._placed = torch.searchsorted(self.rows, placed.clamp(min=used[0]))
+
+    def part(self, edits: Tensor) -> "ValueRun":
+        some = set(edits.tolist())
+        texts = torch.tensor([text.edit in some for text in self._table.texts], device=edits.device)
+        table = self._table.of_edits(some)
+        return ValueRun(self._run.part(texts), self._module, table, self._replacement)
 
     def losses(self, values: Tensor) -> Tensor:
         """[e]: the mean loss of each edit's texts with `values` [r, d] in place."""

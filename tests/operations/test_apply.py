@@ -129,9 +129,9 @@ def test_poison_among_good_edits_blocks_nobody(
 ) -> None:
     """The loss of one edit is not a number, from the first step on."""
 
-    def poisoned(table: Any, edits: set[int], *arguments: Any, **fields: Any) -> None:
-        descend(table, edits, *arguments, **fields)
-        if len(edits) > 1:
+    def poisoned(table: Any, trial: Any, **fields: Any) -> None:
+        descend(table, trial, **fields)
+        if len(trial.edits) > 1:
             table[5] = torch.nan
 
     monkeypatch.setattr("service.editing.grace.descend", poisoned)
