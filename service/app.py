@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry.trace import Tracer
 
 from service import __version__
 from service.api import admin, ask, documentation, edits, events, log, openapi, operating, problems
@@ -41,6 +43,7 @@ from service.operations.preparation import Preparation
 from service.operations.probing import Probing
 from service.operations.replay import Replay
 from service.operations.snapshots import Snapshots
+from service.operations.spans import Spans
 from service.operations.statistics import Statistics
 from service.operations.sweeping import sweep
 from service.operations.wakeups import Wakeups
@@ -59,6 +62,8 @@ from service.worker.worker import Worker
 
 DESCRIPTION = "Corrections to a language model: queued, applied in batches, logged, undone exactly."
 DRAIN_S = 5.0  # that texts have to end, once the server is told to stop
+# FastAPI's own spans hold paths and queries, and so prompts: `service.api.observing` makes ours.
+UNTRACED = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -102,10 +107,14 @@ def load(settings: Settings) -> LoadedModel:
     )
 
 
-def build(settings: Settings, database: Database) -> tuple[Services, list[Working]]:
+def build(
+    settings: Settings, database: Database, tracer: Tracer | None = None
+) -> tuple[Services, list[Working]]:
     """Loads the model and the log; what is returned beside the services is to work while they are
-    served. Raises `StartupError` with the reason if either can't be loaded.
+    served. Raises `StartupError` with the reason if either can't be loaded. What happens is told to
+    `tracer`.
     """
+    spans = Spans(tracer)
     loaded = load(settings)
     engine = Engine(
         loaded,
@@ -137,6 +146,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         artifacts,
         Snapshots(store, artifacts, settings.snapshot_every),
         wakeups,
+        spans,
     )
     worker = Worker(
         Leases(database, settings.lease_s),
@@ -171,6 +181,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
             EditLimits(
                 settings.max_prompt_tokens, settings.max_target_tokens, settings.max_queue_depth
             ),
+            spans,
         ),
         ask=Ask(
             engine,
@@ -178,6 +189,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
             AskLimits(
                 settings.max_prompt_tokens, settings.max_target_tokens, settings.max_new_tokens
             ),
+            spans,
         ),
         history=History(
             Replay(engine, editors, store, artifacts, overlays),
@@ -196,6 +208,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         worker=applying,
         readiness=Readiness(applying, following, engine, insights),
         metrics=Metrics(engine, overlays, Census(database), apply.phases, applying),
+        spans=spans,
     )
     return services, at_work
 
@@ -241,6 +254,7 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        telemetry=UNTRACED,
     )
     app.state.services = services
     parts = (
@@ -254,7 +268,7 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
     openapi.install(app)
     app.add_middleware(Places)
     app.add_middleware(BodyLimit, limit=services.settings.max_body_bytes)
-    app.add_middleware(Observing, metrics=services.metrics)
+    app.add_middleware(Observing, metrics=services.metrics, spans=services.spans)
     app.add_middleware(
         CorrelationIdMiddleware,
         header_name="X-Request-ID",

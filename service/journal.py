@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from asgi_correlation_id import correlation_id
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict
 from transformers.utils import logging as transformers_logging
@@ -87,6 +88,10 @@ def _entry(_logger: Any, _method: str, event: EventDict) -> EventDict:
     }
     if correlation_id.get() is not None:
         entry["request_id"] = correlation_id.get()
+    span = get_current_span().get_span_context()
+    if span.is_valid:
+        entry["trace_id"] = format_trace_id(span.trace_id)
+        entry["span_id"] = format_span_id(span.span_id)
     entry |= {name: vars(record)[name] for name in FACTS if name in vars(record)}
     error = event.get("exc_info", (None, None, None))[1]
     if error is not None:

@@ -21,6 +21,7 @@ from service.operations.insights import Insights
 from service.operations.intake import Intake
 from service.operations.key_use import KeyUse
 from service.operations.overlays import Overlays
+from service.operations.spans import Spans
 from service.settings import Settings
 from service.storage.keys import KeyRing
 
@@ -45,6 +46,7 @@ class Services:
     worker: Running | None  # none where this server applies no edits
     readiness: Readiness
     metrics: Metrics
+    spans: Spans
 
 
 async def services(request: Request) -> Services:

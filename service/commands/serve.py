@@ -109,8 +109,9 @@ def _serve(settings: Settings) -> None:
 
     from service import app
     from service.journal import journal
+    from service.tracing import traced
 
-    with journal(settings), opened(settings) as database:
+    with journal(settings), traced() as tracer, opened(settings) as database:
         with or_fail():
             made = app.ensure_admin_key(settings, KeyRing(database))
         # Before the model loads: if that fails, the key is in the database all the same.
@@ -118,7 +119,7 @@ def _serve(settings: Settings) -> None:
             out.print("An admin key was made. It is shown only now:")
             out.print(f"  export ERRATA_API_KEY={made}", soft_wrap=True)
         with or_fail():
-            services, at_work = app.build(settings, database)
+            services, at_work = app.build(settings, database, tracer)
 
         class Server(uvicorn.Server):
             """Lets those who wait for an edit go as soon as it is asked to stop."""

@@ -46,6 +46,7 @@ class Counts:
         if run.last_token_at is None:
             self.prompt_tokens += len(run.wanted.prompt)
             self.first_token_s.add(now - run.asked_at)
+            run.first_token_at = now
         else:
             self.next_token_s.add(now - run.last_token_at)
         self.generated_tokens += 1

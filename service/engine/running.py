@@ -70,7 +70,8 @@ class Run:
         ends: frozenset[int],
     ) -> None:
         self.asked_at = time.monotonic()
-        self.last_token_at: float | None = None  # when it took its last token
+        self.first_token_at: float | None = None  # when it took its first token
+        self.last_token_at: float | None = None  # and its last
         self.number = number  # no two of an engine have the same
         self.wanted = wanted
         self.chooser = Chooser(wanted.sampling, wanted.prompt)

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from opentelemetry.context import get_current
+
 from service.engine.engine import Engine
 from service.engine.running import Generation, Listener, Piece, Run, Wanted
+from service.operations.spans import Spans
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,14 @@ class Answer:
 class Answering:
     """What the engine says of some texts. Whoever stops listening early frees their slots."""
 
-    def __init__(self, engine: Engine, version: int, wanted: Sequence[Wanted]) -> None:
+    def __init__(
+        self, engine: Engine, spans: Spans, version: int, wanted: Sequence[Wanted]
+    ) -> None:
         """Raises `OverloadedError`. For the thread of an event loop."""
         self.version = version
         self._engine = engine
+        self._spans = spans
+        self._asked_in = get_current()  # the request's span
         self._count = len(wanted)
         self._loop = asyncio.get_running_loop()
         self._heard: asyncio.Queue[tuple[int, Piece | Generation | Exception]] = asyncio.Queue()
@@ -35,10 +42,12 @@ class Answering:
         with.
         """
         unfinished = self._count
+        failed = None
         try:
             while unfinished:
                 number, event = await self._heard.get()
                 if isinstance(event, Exception):
+                    failed = number
                     raise event
                 unfinished -= isinstance(event, Generation)
                 if isinstance(event, Generation) and event.record is not None:
@@ -46,6 +55,8 @@ class Answering:
                 yield number, event
         finally:
             self._engine.cancel(self._runs)
+            for number, run in enumerate(self._runs):
+                self._spans.text(run, self.version, self._asked_in, failed=number == failed)
 
     async def whole(self) -> Answer:
         found = {

@@ -33,6 +33,7 @@ from service.operations.health import Health
 from service.operations.overlays import Overlays
 from service.operations.phases import Phases
 from service.operations.snapshots import Snapshots
+from service.operations.spans import Spans
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import AppliedBatch, EditOutcome, Log
@@ -58,6 +59,7 @@ class Apply:
         artifacts: ArtifactStore,
         snapshots: Snapshots,
         wakeups: Wakeups,
+        spans: Spans,
     ) -> None:
         self._engine = engine
         self._editors = editors
@@ -69,6 +71,7 @@ class Apply:
         self._artifacts = artifacts
         self._snapshots = snapshots
         self._wakeups = wakeups
+        self._spans = spans
         self.phases = Phases()
 
     def __call__(self, edits: Sequence[Edit], lease: Lease) -> None:
@@ -78,6 +81,21 @@ class Apply:
         all of them claimed: `StaleVersionError` when another server changed history meanwhile.
         """
         first = edits[0].correction
+        with self._spans.batch(edit.id for edit in edits) as span:
+            span.set_attributes({"errata.editor": first.editor, "errata.batch.size": len(edits)})
+            batch = self._made_of(edits, lease)
+            if batch is None:
+                span.set_attribute("errata.batch.outcome", "failed")
+            else:
+                span.set_attribute("errata.batch.outcome", "applied")
+                span.set_attribute("errata.batch.applied", len(batch.edit_ids))
+                span.set_attribute("errata.batch.id", batch.id)
+                span.set_attribute("errata.version", batch.version)
+        self._wakeups.announce()
+
+    def _made_of(self, edits: Sequence[Edit], lease: Lease) -> Batch | None:
+        """The batch of those of these edits that the model takes; None if it takes none."""
+        first = edits[0].correction
         try:
             self._family.check(first)
             editor = self._editors.editor(first.editor, first.hyperparameters)
@@ -85,12 +103,11 @@ class Apply:
             # They were taken before an edit of another family made the log's first batch.
             ending = Ending(EditState.FAILED, str(error))
             self._queue.end(lease, dict.fromkeys((edit.id for edit in edits), ending))
-        else:
-            endings = _superseded(edits)
-            requests = self._requests(editor, edits, endings)
-            with self._changing():
-                self._apply(editor, requests, endings, lease)
-        self._wakeups.announce()
+            return None
+        endings = _superseded(edits)
+        requests = self._requests(editor, edits, endings)
+        with self._changing():
+            return self._apply(editor, requests, endings, lease)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -120,21 +137,21 @@ class Apply:
         requests: list[EditRequest],
         endings: dict[int, Ending],
         lease: Lease,
-    ) -> None:
+    ) -> Batch | None:
         current = self._overlays.catch_up()
         clock = [time.perf_counter()]
+        with self._spans.span("targets"):
+            # 1. What is so already, and what needs a target.
+            before = examine(self._engine, current.overlay, requests)
+            said = [request for request in requests if before[request.edit_id].true]
+            # What only an overlay makes true gets a target all the same: when the edits that make
+            # it true are rolled back, its replay must make it true by itself.
+            base = examine(self._engine, None, said)
+            wanted = [r for r in requests if r.edit_id not in base or not base[r.edit_id].true]
 
-        # 1. What is so already, and what needs a target.
-        before = examine(self._engine, current.overlay, requests)
-        said = [request for request in requests if before[request.edit_id].true]
-        # What only an overlay makes true gets a target all the same: when the edits that make it
-        # true are rolled back, its replay must make it true by itself.
-        base = examine(self._engine, None, said)
-        wanted = [r for r in requests if r.edit_id not in base or not base[r.edit_id].true]
-
-        # 2. The dear part.
-        with self._engine.editing():
-            targets, errors = editor.targets(current.state, wanted)
+            # 2. The dear part.
+            with self._engine.editing():
+                targets, errors = editor.targets(current.state, wanted)
         endings |= {error.edit_id: _failed(error) for error in errors}
         clock.append(time.perf_counter())
 
@@ -143,19 +160,20 @@ class Apply:
             requests = [request for request in requests if request.edit_id not in endings]
             targets = [target for target in targets if target.edit_id not in endings]
             try:
-                with self._engine.editing():
+                with self._spans.span("insert"), self._engine.editing():
                     state = editor.insert(current.state, targets)
             except EditingError as error:
                 endings[error.edit_id] = _failed(error)
                 continue
             overlay = self._engine.place(state)
             clock.append(time.perf_counter())
-            health = self._health.of(current.overlay, overlay)
-            if health.disabled is not None:
-                ending = Ending(EditState.FAILED, health.disabled)
-                endings |= dict.fromkeys((target.edit_id for target in targets), ending)
-                continue
-            after = examine(self._engine, overlay, requests)
+            with self._spans.span("verify"):
+                health = self._health.of(current.overlay, overlay)
+                if health.disabled is not None:
+                    ending = Ending(EditState.FAILED, health.disabled)
+                    endings |= dict.fromkeys((target.edit_id for target in targets), ending)
+                    continue
+                after = examine(self._engine, overlay, requests)
             missed = [edit_id for edit_id, finding in after.items() if not finding.prompt.greedy]
             if not missed or not editor.exact:
                 break
@@ -169,10 +187,11 @@ class Apply:
         self.phases.took(timings)
         if not requests:
             self._queue.end(lease, endings)
-            return
+            return None
 
         # 4. Durable, then visible.
-        with self._engine.editing_pulse.patient():  # others' disks and networks
+        patient = self._engine.editing_pulse.patient  # with others' disks and networks
+        with self._spans.span("artifact"), patient():
             artifact = self._artifacts.put(encode(editor.change(current.state, state, targets)))
         applied = AppliedBatch(
             editor=editor.name,
@@ -188,11 +207,14 @@ class Apply:
             artifact=artifact,
             checksum=checksum_of(state),
         )
-        version, batch = self._log.commit_batch(applied, built_on=current.version, lease=lease)
-        self._overlays.publish(version.version, state)
+        with self._spans.span("commit"):
+            version, batch = self._log.commit_batch(applied, built_on=current.version, lease=lease)
+        with self._spans.span("publish"):
+            self._overlays.publish(version.version, state)
         _tell(batch, endings)
-        with self._engine.editing_pulse.patient():
+        with patient():
             self._snapshots.consider(version.version, state)
+        return batch
 
 
 def _tell(batch: Batch, endings: Mapping[int, Ending]) -> None:

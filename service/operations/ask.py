@@ -13,6 +13,7 @@ from service.errors import FieldError, InvalidRequestError, NotFoundError
 from service.operations.answering import Answer, Answering
 from service.operations.overlays import Overlays, Pinned
 from service.operations.prompts import Prompts
+from service.operations.spans import Spans
 
 NEW_TOKENS = 32  # of a generation that names no number
 
@@ -39,10 +40,11 @@ GREEDY = Manner()
 
 
 class Ask:
-    def __init__(self, engine: Engine, overlays: Overlays, limits: AskLimits) -> None:
+    def __init__(self, engine: Engine, overlays: Overlays, limits: AskLimits, spans: Spans) -> None:
         self._engine = engine
         self._overlays = overlays
         self._limits = limits
+        self._spans = spans
         self.prompts = Prompts(engine, limits.prompt_tokens)
 
     async def generate(
@@ -83,7 +85,7 @@ class Ask:
             for prompt in prompts
             for number in range(manner.count)
         ]
-        return Answering(self._engine, pinned.version, wanted)
+        return Answering(self._engine, self._spans, pinned.version, wanted)
 
     async def compare(
         self,

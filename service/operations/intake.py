@@ -12,6 +12,7 @@ from service.engine.loading import NO_TEMPLATE
 from service.errors import FieldError, InvalidRequestError
 from service.operations.editors import Editors
 from service.operations.family import Family
+from service.operations.spans import Spans
 from service.operations.wakeups import Wakeups
 from service.storage.queue import EditQueue
 
@@ -36,6 +37,7 @@ class Intake:
         editors: Editors,
         family: Family,
         limits: EditLimits,
+        spans: Spans,
     ) -> None:
         self._engine = engine
         self._queue = queue
@@ -43,6 +45,7 @@ class Intake:
         self._editors = editors
         self._family = family
         self._limits = limits
+        self._spans = spans
 
     def check(self, correction: Correction) -> list[FieldError]:
         """What this server cannot take about one correction; fields are named from its root."""
@@ -90,8 +93,10 @@ class Intake:
             body_hash=body_hash,
             max_depth=self._limits.queue_depth,
         )
+        edit_ids = [edit.id for edit in edits]
+        self._spans.queued(edit_ids)
         self._wakeups.announce()
-        logger.info("edits were queued", extra={"edit_ids": [edit.id for edit in edits]})
+        logger.info("edits were queued", extra={"edit_ids": edit_ids})
         return edits
 
     def cancel(self, edit_id: int, actor: str, owner: str | None = None) -> Edit:

@@ -38,7 +38,8 @@ class Outline:
 def check_rows(rows: Rows, on_fault: OnFault, tick: Tick) -> Outline:
     """Tells `on_fault` of everything that is wrong, a line each."""
     outline = Outline()
-    outline.store = next(rows.of(StoreRecord, on_fault), None)
+    # One at most. What is not read to its end keeps a cursor of PostgreSQL's open.
+    outline.store = next(iter([*rows.of(StoreRecord, on_fault)]), None)
     outline.versions = list(_ticked(rows.of(VersionRecord, on_fault), tick))
     outline.batches = {b.id: b for b in _ticked(rows.of(BatchRecord, on_fault), tick)}
     outline.snapshots = {
