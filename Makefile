@@ -3,9 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 BENCH ?= all
+PIP_AUDIT := pip-audit@2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test crash reference lint bench lock
+.PHONY: help serve test crash reference lint bench lock audit container
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | column -t -s '|'
@@ -49,3 +50,9 @@ $(VENV)/dev: $(VENV)/bin/python pyproject.toml requirements.lock
 lock: $(VENV)/dev  ## pin every dependency anew, after a change of pyproject.toml
 	$(BIN)/uv pip compile --universal --all-extras --no-annotate --no-header \
 		pyproject.toml --output-file requirements.lock
+
+audit: $(VENV)/dev  ## hold the pins against the known vulnerabilities; asks PyPI
+	$(BIN)/uv tool run $(PIP_AUDIT) --strict --no-deps --disable-pip --requirement requirements.lock
+
+container: $(VENV)/dev  ## build the container's image and try it, as root, with buildah and runc
+	PYTHON=$(BIN)/python docker/try.sh

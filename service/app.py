@@ -90,8 +90,7 @@ def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
             "set ERRATA_ADMIN_KEY_FILE, or run `errata keys create --scope admin` first"
         )
     secret = new_secret()
-    keys.add("admin", Scope.ADMIN, secret)
-    return secret
+    return None if keys.add_first("admin", Scope.ADMIN, secret) is None else secret
 
 
 def load(settings: Settings) -> LoadedModel:

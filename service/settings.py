@@ -77,6 +77,9 @@ class Settings(BaseSettings):
         description="`postgresql+psycopg://user:password@host/name`, or SQLite's; default: SQLite "
         "in the data directory",
     )
+    database_password_file: Path | None = Field(
+        None, description="a file that holds the password, for a database URL without one"
+    )
     data_dir: Path = Field(Path("data"), description="artifacts, and the database by default")
     artifacts_url: str | None = Field(
         None,
@@ -183,6 +186,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
         return url
 
+    @field_validator("database_password_file")
+    @classmethod
+    def _holds_a_password(cls, file: Path | None) -> Path | None:
+        if file is not None and not _read_password(file):
+            raise ValueError(f"{file} holds no password")
+        return file
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: str | None) -> str | None:
@@ -213,6 +223,20 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _names_one_password(self) -> "Settings":
+        if self.database_password_file is not None:
+            url = make_url(self.database_url or "sqlite://")
+            if url.get_backend_name() == "sqlite":
+                raise ValueError(
+                    "ERRATA_DATABASE_PASSWORD_FILE needs an ERRATA_DATABASE_URL of PostgreSQL"
+                )
+            if url.password is not None:
+                raise ValueError(
+                    "ERRATA_DATABASE_URL and ERRATA_DATABASE_PASSWORD_FILE both give a password"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _names_one_placement(self) -> "Settings":
         if self.device_map and self.device != "auto":
             raise ValueError(
@@ -239,7 +263,11 @@ class Settings(BaseSettings):
     @property
     def resolved_database_url(self) -> str:
         if self.database_url is not None:
-            return self.database_url
+            if self.database_password_file is None:
+                return self.database_url
+            password = _read_password(self.database_password_file)
+            url = make_url(self.database_url).set(password=password)
+            return url.render_as_string(hide_password=False)
         # A folder's name may hold what means something in a URL.
         return URL.create("sqlite", database=str(self.data_dir / "errata.db")).render_as_string()
 
@@ -268,11 +296,24 @@ def _split(origins: str | None) -> list[str]:
 
 def _read_key(file: Path) -> str:
     try:
-        return file.read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise ValueError(f"{file} can't be read: {error.strerror}") from None
+        return _read(file).decode("ascii").strip()
     except UnicodeDecodeError:
         raise ValueError(f"{file} holds no key") from None
+
+
+def _read_password(file: Path) -> str:
+    """Its first line, which may begin and end with spaces."""
+    try:
+        return _read(file).decode("utf-8").partition("\n")[0].removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} holds no password") from None
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{file} can't be read: {error.strerror}") from None
 
 
 def _check_key(key: str) -> None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from service.errors import StartupError
 from service.settings import Settings, load_settings
@@ -18,6 +19,7 @@ DEFAULTS = {
     "attn_implementation": None,
     "quantization": None,
     "database_url": None,
+    "database_password_file": None,
     "data_dir": Path("data"),
     "artifacts_url": None,
     "host": "127.0.0.1",
@@ -198,6 +200,63 @@ def test_the_key_and_its_file_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert load_settings().admin_key_file == file
     monkeypatch.setenv("ERRATA_ADMIN_KEY", "another-key")
     assert refusal() == "ERRATA_ADMIN_KEY and ERRATA_ADMIN_KEY_FILE give different keys"
+
+
+URL = "postgresql+psycopg://errata@database/errata"
+
+
+def test_the_password_of_the_database_stands_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(" p@ss/wörd:%41 \n")
+    monkeypatch.setenv("ERRATA_DATABASE_URL", URL)
+    monkeypatch.setenv("ERRATA_DATABASE_PASSWORD_FILE", str(file))
+    url = make_url(load_settings().resolved_database_url)
+    assert url.password == " p@ss/wörd:%41 "
+    assert str(url) == URL.replace("@", ":***@")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "{file} can't be read: No such file or directory"),
+        (b"\nsecret", "{file} holds no password"),
+        (b"\xff\xfe", "{file} holds no password"),
+    ],
+)
+def test_a_password_file_holds_a_password(
+    content: bytes | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("ERRATA_DATABASE_URL", URL)
+    monkeypatch.setenv("ERRATA_DATABASE_PASSWORD_FILE", str(file))
+    assert refusal() == f"ERRATA_DATABASE_PASSWORD_FILE: {reason.format(file=file)}"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "ERRATA_DATABASE_PASSWORD_FILE needs an ERRATA_DATABASE_URL of PostgreSQL"),
+        (
+            "sqlite:///a.db",
+            "ERRATA_DATABASE_PASSWORD_FILE needs an ERRATA_DATABASE_URL of PostgreSQL",
+        ),
+        (
+            URL.replace("@", ":s3cret@"),
+            "ERRATA_DATABASE_URL and ERRATA_DATABASE_PASSWORD_FILE both give a password",
+        ),
+    ],
+)
+def test_a_password_file_is_for_a_url_without_a_password(
+    url: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_text("secret")
+    monkeypatch.setenv("ERRATA_DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("ERRATA_DATABASE_URL", url)
+    assert refusal() == reason
 
 
 def test_a_device_and_a_device_map_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

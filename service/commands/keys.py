@@ -47,6 +47,11 @@ def _ring() -> Iterator[KeyRing]:
             fail(str(error), Exit.REFUSED)
 
 
+def _is_configured() -> bool:
+    with or_fail():
+        return load_settings().configured_admin_key is not None
+
+
 def _operator() -> str:
     """Who types this, as key changes are remembered by."""
     try:
@@ -67,6 +72,10 @@ def create(
     ],
     name: Annotated[str, typer.Option(help="Whose it is.", metavar="NAME")] = "unnamed",
     expires: Expires = None,
+    if_none: Annotated[
+        bool,
+        typer.Option("--if-none", help="Only if no key opens anything yet and none is configured."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and print it, this once."""
@@ -75,9 +84,13 @@ def create(
     secret = new_secret()
     lifetime = _lifetime(expires)
     until = None if lifetime is None else datetime.now(UTC) + lifetime
+    if if_none and _is_configured():
+        return
     with _ring() as ring:
-        key = ring.add(name, scope, secret, expires_at=until, actor=_operator())
-    _print_secret(key, secret, as_json)
+        add = ring.add_first if if_none else ring.add
+        key = add(name, scope, secret, expires_at=until, actor=_operator())
+    if key is not None:
+        _print_secret(key, secret, as_json)
 
 
 @app.command("list")

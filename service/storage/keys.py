@@ -17,6 +17,7 @@ from service.storage.tables import ApiKeyRow, KeyEventRow
 PREFIX = "errata_"
 ENTROPY_BYTES = 32
 HINT_LENGTH = len(PREFIX) + 4
+FIRST_KEY = 0x657272617462  # a lock's number in PostgreSQL
 USE_EVERY_S = 60.0  # between two times that a key's use is written
 
 
@@ -46,12 +47,26 @@ class KeyRing:
         """Stores the key, or returns the one that already has this secret."""
         with self._database.write() as session:
             row = session.scalar(select(ApiKeyRow).where(ApiKeyRow.secret_hash == _hash(secret)))
-            if row is None:
-                row = _row(name, scope, secret, expires_at)
-                session.add(row)
-                session.flush()
-                _record(session, row, KeyChange.CREATED, actor)
-            return key_of(row)
+            return key_of(row or _stored(session, _row(name, scope, secret, expires_at), actor))
+
+    def add_first(
+        self,
+        name: str,
+        scope: Scope,
+        secret: str,
+        *,
+        expires_at: datetime | None = None,
+        actor: str = SYSTEM,
+    ) -> ApiKey | None:
+        """Stores the key if there is no active one: of servers that start at once, one stores its
+        own. None: there is one.
+        """
+        with self._database.write() as session:
+            if self._database.is_shared:
+                session.execute(select(func.pg_advisory_xact_lock(FIRST_KEY)))
+            if _any_active(session):
+                return None
+            return key_of(_stored(session, _row(name, scope, secret, expires_at), actor))
 
     def find(self, secret: str) -> ApiKey | None:
         """The key with this secret, if it is neither revoked nor expired. The look-up is by hash,
@@ -73,7 +88,8 @@ class KeyRing:
             ]
 
     def any_active(self) -> bool:
-        return any(key.state(now()) is KeyState.ACTIVE for key in self.all())
+        with self._database.read() as session:
+            return _any_active(session)
 
     def rotate(
         self,
@@ -141,6 +157,17 @@ def _row(name: str, scope: Scope, secret: str, expires_at: datetime | None) -> A
         created_at=now(),
         expires_at=expires_at,
     )
+
+
+def _stored(session: Session, row: ApiKeyRow, actor: str) -> ApiKeyRow:
+    session.add(row)
+    session.flush()
+    _record(session, row, KeyChange.CREATED, actor)
+    return row
+
+
+def _any_active(session: Session) -> bool:
+    return any(_if_active(key_of(row)) for row in session.scalars(select(ApiKeyRow)))
 
 
 def _if_active(key: ApiKey) -> ApiKey | None:

@@ -39,6 +39,18 @@ def test_a_key_is_printed_once_and_stored_as_a_hash(keys: Keys, tmp_path: Path) 
     assert all(secret.encode() not in file.read_bytes() for file in tmp_path.iterdir())
 
 
+def test_a_first_key_is_made_once(keys: Keys, tmp_path: Path) -> None:
+    first = ("create", "--if-none", "--scope", "admin")
+    configured = errata(
+        "keys", *first, ERRATA_DATA_DIR=str(tmp_path), ERRATA_ADMIN_KEY="the-configured-one"
+    )
+    assert (configured.exit_code, configured.output) == (0, "")
+    assert keys(*first).stdout.startswith("errata_")
+    again = keys(*first)
+    assert (again.exit_code, again.output) == (0, "")
+    assert len(json.loads(keys("list", "--json").stdout)["keys"]) == 1
+
+
 def test_keys_as_json(keys: Keys) -> None:
     made = json.loads(keys("create", "--scope=admin", "--name=me", "--json").stdout)
     secret = made.pop("key")

@@ -1,11 +1,13 @@
 """Keys end, are put in each other's place and remember their use, on both databases."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from service.domain.keys import KeyState, Scope
+from service.domain.keys import ApiKey, KeyState, Scope
 from service.errors import ConflictError
 from service.storage import keys as storage_keys
 from service.storage.database import Database, now
@@ -36,6 +38,22 @@ def test_an_expired_key_is_none(ring: KeyRing) -> None:
     assert [key.state(now()) for key in ring.all()] == [KeyState.ACTIVE, KeyState.EXPIRED]
     ring.revoke(lasting.id, actor="me")
     assert not ring.any_active()
+
+
+def test_of_first_keys_that_are_made_at_once_one_is_stored(ring: KeyRing) -> None:
+    """As by servers that start at the same time; one that opens nothing any more is no key."""
+    ring.add("b", Scope.EDIT, "over", expires_at=now() - DAY)
+    at_once = threading.Barrier(4)
+
+    def make(secret: str) -> ApiKey | None:
+        at_once.wait()
+        return ring.add_first("admin", Scope.ADMIN, secret)
+
+    with ThreadPoolExecutor(4) as servers:
+        made = [key for key in servers.map(make, "1234") if key is not None]
+    assert len(made) == 1
+    assert [key.id for key in ring.all() if key.scope is Scope.ADMIN] == [made[0].id]
+    assert ring.add_first("admin", Scope.ADMIN, "later") is None
 
 
 def test_rotation_keeps_name_scope_owner_and_lifetime(database: Database, ring: KeyRing) -> None:
