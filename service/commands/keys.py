@@ -83,10 +83,10 @@ def create(
         fail(f"a key's name has 1 to {LONGEST_NAME} printable characters", Exit.REFUSED)
     secret = new_secret()
     lifetime = _lifetime(expires)
-    until = None if lifetime is None else datetime.now(UTC) + lifetime
     if if_none and _is_configured():
         return
     with _ring() as ring:
+        until = None if lifetime is None else datetime.now(UTC) + lifetime
         add = ring.add_first if if_none else ring.add
         key = add(name, scope, secret, expires_at=until, actor=_operator())
     if key is not None:
