@@ -82,7 +82,7 @@ def test_texts_and_idempotency_keys_are_stored_as_they_are(target: Target) -> No
     body = {
         "prompt": text,
         "subject": "Robert')",
-        "target_new": text,
+        "target_new": "'; --",
         "target_true": text,
         "paraphrases": [text],
         "neighborhood": [text],
