@@ -254,6 +254,8 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         telemetry=UNTRACED,
+        # A path is right or it is not: a redirection would lead where the Host header says.
+        redirect_slashes=False,
     )
     app.state.services = services
     parts = (

@@ -160,6 +160,17 @@ class LogCorruptError(StartupError):
         self.found = found
 
 
+class ArtifactUnreadableError(StartupError):
+    """An artifact is what its name says, and no change of a model's all the same."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"artifact {name} holds no change that can be read. Restore the data directory and the "
+            "database from a backup."
+        )
+        self.name = name
+
+
 class ArchiveError(StartupError):
     """A file is no log that could be taken in, or there is a log already."""
 

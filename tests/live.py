@@ -30,7 +30,14 @@ class Live:
 def listening(folder: Path, **settings: object) -> Iterator[Live]:
     with built(folder, **settings) as (services, app):
         server = uvicorn.Server(
-            uvicorn.Config(app, port=0, ws="none", log_config=None, timeout_graceful_shutdown=5)
+            uvicorn.Config(
+                app,
+                port=0,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=5,
+            )
         )
         thread = threading.Thread(target=server.run)
         thread.start()

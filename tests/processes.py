@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,16 @@ class Child:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, **variables: str) -> Iterator[Child]:
-    """`errata serve` on the data directory `folder`, from its readiness to the block's end."""
+def serving(
+    folder: Path, program: Sequence[str | Path] = (ERRATA,), **variables: str
+) -> Iterator[Child]:
+    """`errata serve` on the data directory `folder`, from its readiness to the block's end;
+    `program` may stand in for `errata`.
+    """
     output, errors = folder.with_suffix(".out"), folder.with_suffix(".err")
     with output.open("wb") as out, errors.open("wb") as err:
         process = subprocess.Popen(
-            [ERRATA, "serve"], env=child_environment(folder, **variables), stdout=out, stderr=err
+            [*program, "serve"], env=child_environment(folder, **variables), stdout=out, stderr=err
         )
     try:
         key = variables.get("ERRATA_ADMIN_KEY", "none")

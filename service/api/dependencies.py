@@ -80,6 +80,9 @@ def authorise(request: Request, found: Services, secret: str | None, scope: Scop
     """Raises the same `NotAuthenticatedError` for a wrong, a revoked and an expired key, and what
     `KeyLimits` does.
     """
+    # Of two headers a proxy may have looked at the other one.
+    if len(request.headers.getlist("authorization")) > 1:
+        raise NotAuthenticatedError
     key = found.keys.find(secret) if secret else None
     if key is None:
         raise NotAuthenticatedError

@@ -31,7 +31,8 @@ class KeyLimits:
 
     def admit(self, request: Request, key: ApiKey) -> None:
         """Lets a request in, or raises `RateLimitedError` or `TooManyAtOnceError`."""
-        if request.url.path in UNLIMITED:
+        # Not that of the URL, which the Host header is a part of.
+        if request.scope["path"] in UNLIMITED:
             return
         if self._rate is not None:
             self._rate.count(key.actor)

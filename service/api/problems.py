@@ -170,7 +170,7 @@ def _invalid(request: Request, errors: list[FieldError]) -> Response:
     detail = "; ".join(f"{error.field}: {error.reason}" for error in errors[:3])
     more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    return failure(request.url.path, status, detail + more, errors)
+    return failure(request.scope["path"], status, detail + more, errors)
 
 
 def _on_http(request: Request, error: Exception) -> Response:
@@ -178,7 +178,7 @@ def _on_http(request: Request, error: Exception) -> Response:
     if isinstance(http.__cause__, ValueError | RecursionError):
         # FastAPI's word for a body that Python's parser gives up on keeps the reason to itself.
         return _invalid(request, [unreadable(http.__cause__)])
-    return failure(request.url.path, http.status_code, http.detail, headers=http.headers)
+    return failure(request.scope["path"], http.status_code, http.detail, headers=http.headers)
 
 
 def _on_errata(request: Request, error: Exception) -> Response:
@@ -198,7 +198,7 @@ def _on_errata(request: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, NotAuthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
-    return failure(request.url.path, status, str(error), errors, headers)
+    return failure(request.scope["path"], status, str(error), errors, headers)
 
 
 def _on_leaving(_request: Request, _error: Exception) -> Response:
@@ -210,13 +210,13 @@ def _on_unavailable(request: Request, error: Exception) -> Response:
     # The reason may name hosts and files.
     logger.error("storage is in trouble: %s", error)
     status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_S)}
-    return failure(request.url.path, status, UNSTORED, headers=headers)
+    return failure(request.scope["path"], status, UNSTORED, headers=headers)
 
 
 def _on_crash(request: Request, error: Exception) -> Response:
     logger.error("a request failed", exc_info=error)
     return failure(
-        request.url.path,
+        request.scope["path"],
         HTTPStatus.INTERNAL_SERVER_ERROR,
         CRASHED,
         # This answer is made outside the middleware that gives all others theirs.

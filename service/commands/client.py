@@ -40,7 +40,7 @@ class Client:
                 if not response.is_success:
                     response.read()
                     _refused(response)
-                for line in response.iter_lines():
+                for line in _lines(response):
                     name, _, value = line.partition(": ")
                     if name == "event":
                         kind = value
@@ -64,6 +64,18 @@ class Client:
             return response.json()
         except ValueError:
             fail(f"what answers at {self._http.base_url} is not Errata", Exit.UNREACHABLE)
+
+
+def _lines(response: httpx.Response) -> Iterator[str]:
+    """Lines as server-sent events have them: a text in one of them may hold other characters that
+    Python, and httpx with it, takes for the end of a line.
+    """
+    rest = b""
+    for chunk in response.iter_bytes():
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode() for line in lines)
+    if rest:
+        yield rest.decode()
 
 
 def _refused(response: httpx.Response) -> NoReturn:

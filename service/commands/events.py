@@ -1,12 +1,11 @@
 """`errata events`: what happened in the log, and what happens."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
 from service.commands.client import client
-from service.commands.output import Exit, JsonOption, fail, out, visible
+from service.commands.output import Exit, JsonOption, fail, json_text, out, visible
 
 
 def events(
@@ -24,7 +23,7 @@ def events(
                 fail(f"the server failed after event {last}", Exit.UNREACHABLE)
             last = event["id"]
             if as_json:
-                print(json.dumps(event, ensure_ascii=False), flush=True)
+                print(json_text(event), flush=True)
             else:
                 out.print(visible(_line(event)), soft_wrap=True)
     if follow:

@@ -24,21 +24,36 @@ class Exit(IntEnum):
     UNREACHABLE = 3  # no server, or one that is broken
 
 
+# Control characters, marks that turn text around or can't be seen, halves of characters, and what
+# some take for the end of a line.
+STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+JOINERS = "\u200c\u200d"  # of Persian words and of emoji: they steer nothing
+
+
 def fail(message: str, code: Exit) -> NoReturn:
-    err.print(visible(f"error: {message}"), soft_wrap=True)
+    line = visible(f"error: {message}").replace("\n", r"\n")
+    err.print(line, soft_wrap=True)
     raise typer.Exit(code)
 
 
 def visible(text: str) -> str:
-    """`text` with its control characters spelt out: the terminal shall show them, not obey them."""
-    return "".join(
-        f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c
-        for c in text
-    )
+    """`text` with what steers a terminal spelt out: it shall show that, not obey it."""
+    return "".join(ascii(c)[1:-1] if _steers(c) and c not in "\n\t" else c for c in text)
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in STEERING and character not in JOINERS
+
+
+def json_text(answer: Any, indent: int | None = None) -> str:
+    """JSON that shows all the characters a terminal may, and escapes the others."""
+    text = json.dumps(answer, ensure_ascii=False, indent=indent)
+    # Line breaks are JSON's own: a string's are escaped already.
+    return "".join(json.dumps(c)[1:-1] if _steers(c) and c != "\n" else c for c in text)
 
 
 def print_json(answer: Any) -> None:
-    print(json.dumps(answer, ensure_ascii=False, indent=2))
+    print(json_text(answer, indent=2))
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -23,6 +23,11 @@ HUB_FILES = ["*.safetensors", "*.json", "tokenizer.model", "*.txt", "*.jinja"]
 CONFIGURATION = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+# Where it is installed, peft adds an adapter to what is loaded, from a pickle too.
+ADAPTER = "adapter_config.json"
+# Of a configuration: other weights, which transformers loads in place of those looked at here.
+OTHER_WEIGHTS = "transformers_weights"
+SUFFIX = ".safetensors"
 PICKLES = ("*.bin", "*.pt", "*.pth")
 CHUNK = 1 << 20
 NAMED = 3  # of many files or weights at fault
@@ -64,16 +69,26 @@ def some(names: list[str]) -> str:
 
 def configuration_of(folder: Path) -> PretrainedConfig:
     """Raises `StartupError` for a model type that can't be edited, `ValueError` for no
-    configuration.
+    configuration, and for one that has more loaded than this folder's own weights.
     """
     found = _json(folder / CONFIGURATION)
     if not isinstance(found, dict) or not isinstance(found.get("model_type"), str):
         raise ValueError(f"{CONFIGURATION} names no model_type")
     check_architecture(found["model_type"])
+    if OTHER_WEIGHTS in found:
+        raise ValueError(
+            f"{CONFIGURATION} names {OTHER_WEIGHTS}: only {WEIGHTS} and {INDEX} are read"
+        )
+    if (folder / ADAPTER).exists():
+        raise ValueError(
+            f"it holds an adapter ({ADAPTER}): merge it into the weights, and remove it"
+        )
     with _naming(CONFIGURATION):
         config: PretrainedConfig = AutoConfig.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
+    # By a name that it finds here, transformers may fetch code of a hub. A setting has its say.
+    config._attn_implementation = None
     return config
 
 
@@ -118,6 +133,10 @@ def _weight_files(folder: Path) -> list[Path]:
     if not isinstance(shards, dict) or not shards:
         raise ValueError(f"{INDEX} has no weight_map")
     names = sorted({str(name) for name in shards.values()})
+    # Others are in no fingerprint.
+    foreign = [name for name in names if "/" in name or not name.endswith(SUFFIX)]
+    if foreign:
+        raise ValueError(f"{INDEX} names what is no {SUFFIX} file beside it: {some(foreign)}")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise ValueError(f"{INDEX} names files that are not there: {some(missing)}")

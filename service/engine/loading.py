@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -95,6 +96,7 @@ def load_model(
         tokenizer = tokenizer_in(folder)
         model = _model(
             folder,
+            config,
             numbers,
             chosen_dtype,
             chosen_device,
@@ -129,6 +131,7 @@ def _dtype(dtype: str, device: torch.device, own: torch.dtype | None) -> torch.d
 
 def _model(
     folder: Path,
+    config: PretrainedConfig,
     numbers: int,
     dtype: torch.dtype,
     device: torch.device,
@@ -156,6 +159,7 @@ def _model(
         load: Any = AutoModelForCausalLM.from_pretrained
         model, found = load(
             folder,
+            config=config,
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,

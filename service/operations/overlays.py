@@ -5,14 +5,18 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from safetensors import SafetensorError
+
 from service.editing.changes import decode
 from service.editing.overlays import Overlay, checksum_of
 from service.engine.engine import Engine
-from service.errors import LogCorruptError
+from service.errors import ArtifactUnreadableError, LogCorruptError
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import Log
 
 CACHED_VERSIONS = 8
+# What JSON and safetensors that somebody else wrote may lead to.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,19 @@ class Overlays:
                 chain.append(version.artifact)
             version = self._log.version(version.parent)
         for artifact in reversed(chain):
-            state = decode(self._artifacts.get(artifact)).over(state)
+            state = self._after(artifact, state)
         found = checksum_of(state)
         if found != wanted.checksum:
             raise LogCorruptError(f"the state of version {number}", wanted.checksum, found)
         return Pinned(number, state, self._engine.place(state))
+
+    def _after(self, artifact: str, state: Any) -> Any:
+        """The state, changed by an artifact."""
+        content = self._artifacts.get(artifact)
+        try:
+            return decode(content).over(state)
+        except UNREADABLE as error:
+            raise ArtifactUnreadableError(artifact) from error
 
     def _at_hand(self, version: int) -> Pinned | None:
         current = self._current

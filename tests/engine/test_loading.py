@@ -128,6 +128,42 @@ def test_code_that_comes_with_a_model_is_not_run(known: bool, folder: Path) -> N
     assert not mark.exists()
 
 
+def test_attention_is_a_matter_of_settings_alone(folder: Path) -> None:
+    """By the name of a hub's kernel, transformers would fetch code and run it."""
+    configure(folder, _attn_implementation="evil/kernel")
+    loaded = load_model(str(folder), None, "cpu", "float32")
+    assert loaded.model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("name", ["adapter_model.bin", "other.safetensors", "/etc/passwd"])
+def test_no_weights_but_its_own_are_loaded(name: str, folder: Path) -> None:
+    configure(folder, transformers_weights=name)
+    assert refusal(folder) == (
+        "config.json names transformers_weights: only model.safetensors and "
+        "model.safetensors.index.json are read"
+    )
+
+
+def test_an_adapter_is_not_added(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "evil/model"}')
+    assert refusal(folder) == (
+        "it holds an adapter (adapter_config.json): merge it into the weights, and remove it"
+    )
+
+
+@pytest.mark.parametrize("name", ["../{}", "sub/{}", "/tmp/{}", "{}.bin"])
+def test_shards_lie_beside_their_index(name: str, sharded: Path) -> None:
+    """Those elsewhere are in no fingerprint."""
+    index = sharded / "model.safetensors.index.json"
+    weights = json.loads(index.read_text())["weight_map"]
+    first = next(iter(weights))
+    named = name.format(weights[first])
+    index.write_text(json.dumps({"weight_map": {**weights, first: named}}))
+    assert refusal(sharded) == (
+        f"model.safetensors.index.json names what is no .safetensors file beside it: {named}"
+    )
+
+
 def test_a_configuration_that_makes_no_model(folder: Path) -> None:
     configure(folder, n_head=0)
     assert refusal(folder).startswith("ZeroDivisionError: ")

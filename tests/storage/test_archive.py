@@ -329,6 +329,13 @@ def test_a_file_that_is_cut_off_anywhere(exported: Path, fresh: Store, tmp_path:
         (tarfile.GNUTYPE_LONGNAME, "manifest.json"),
         (tarfile.XHDTYPE, "manifest.json"),
         (tarfile.GNUTYPE_SPARSE, "manifest.json"),
+        (tarfile.CHRTYPE, "manifest.json"),
+        (tarfile.BLKTYPE, "manifest.json"),
+        (tarfile.CONTTYPE, "manifest.json"),
+        (tarfile.GNUTYPE_LONGLINK, "manifest.json"),
+        (tarfile.XGLTYPE, "manifest.json"),
+        (b"\x00", "manifest.json/"),  # an old tar's folder
+        (b"Z", "manifest.json"),
     ],
 )
 def test_only_plain_files_are_members(kind: bytes, name: str, fresh: Store, tmp_path: Path) -> None:
@@ -338,6 +345,22 @@ def test_only_plain_files_are_members(kind: bytes, name: str, fresh: Store, tmp_
     file.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     with pytest.raises(ArchiveError, match="is no plain file"):
         fresh.take(file)
+
+
+@pytest.mark.parametrize(
+    "name", ["rows/edits.jsonl", "../evil", "/tmp/evil", "rows/\x1b[2J", "rows/edits.jsonl\0/x"]
+)
+def test_no_member_comes_twice_or_unnamed(
+    name: str, exported: Path, fresh: Store, tmp_path: Path
+) -> None:
+    """Behind all that the manifest names."""
+    file = tmp_path / "bad.tar"
+    file.write_bytes(exported.read_bytes())
+    with tarfile.open(file, "a") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(ArchiveError, match="is unknown or twice there"):
+        fresh.take(file)
+    assert fresh.rows() == []
 
 
 @pytest.mark.parametrize("size", [1 << 40, (1 << 62)])
