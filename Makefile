@@ -5,7 +5,7 @@ PYTHON ?= python3
 BENCH ?= all
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test crash reference lint bench lock
+.PHONY: help serve test crash fuzz reference lint bench lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | column -t -s '|'
@@ -28,6 +28,9 @@ lint: $(VENV)/dev  ## formatting, lint, types, architecture
 
 crash: $(VENV)/dev  ## kill servers at every point, KILLS (40) times each on each database
 	$(BIN)/python -m tests.crash
+
+fuzz: $(VENV)/dev  ## make FUZZ (10,000) requests from the OpenAPI document, and judge every answer
+	$(BIN)/python -m tests.fuzz
 
 bench: $(VENV)/dev  ## measure against baselines in the same run; BENCH=name for one part
 	$(BIN)/python -m tests.bench $(BENCH)
