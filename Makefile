@@ -6,7 +6,7 @@ BENCH ?= all
 PIP_AUDIT := pip-audit@2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test crash reference lint bench lock audit container
+.PHONY: help serve test crash fuzz reference lint bench lock audit container
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | column -t -s '|'
@@ -29,6 +29,9 @@ lint: $(VENV)/dev  ## formatting, lint, types, architecture
 
 crash: $(VENV)/dev  ## kill servers at every point, KILLS (40) times each on each database
 	$(BIN)/python -m tests.crash
+
+fuzz: $(VENV)/dev  ## make FUZZ (10,000) requests from the OpenAPI document, and judge every answer
+	$(BIN)/python -m tests.fuzz
 
 bench: $(VENV)/dev  ## measure against baselines in the same run; BENCH=name for one part
 	$(BIN)/python -m tests.bench $(BENCH)

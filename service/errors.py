@@ -112,6 +112,8 @@ class TooManyAtOnceError(ErrataError):
 
 
 class StoppingError(ErrataError):
+    retry_after_s = 5
+
     def __init__(self) -> None:
         super().__init__("the server is stopping")
 

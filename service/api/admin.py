@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
-from service.api.dependencies import BatchId, EditId, Needs, Services, ServicesDep
+from service.api.contract import KEYED
+from service.api.dependencies import BatchId, EditId, Services, ServicesDep, needs
+from service.api.guarded import Guarded
 from service.api.problems import documented
 from service.api.requests import ChangeIn, RollbackToIn
 from service.api.responses import PreviewOut, VersionOut
@@ -18,9 +20,12 @@ from service.operations.changes import (
 )
 
 router = APIRouter(
-    prefix="/admin", tags=["admin"], responses=documented(401, 403, 404, 409, 413, 422, 429)
+    route_class=Guarded,
+    prefix="/admin",
+    tags=["admin"],
+    responses=documented(*KEYED, 404, 409, 422),
 )
-Admin = Annotated[ApiKey, Depends(Needs(Scope.ADMIN))]
+Admin = Annotated[ApiKey, needs(Scope.ADMIN)]
 DryRun = Annotated[bool, Query(description="change nothing; tell what would change")]
 
 

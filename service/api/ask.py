@@ -3,11 +3,20 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from service.api.dependencies import Needs, ServicesDep, VersionQuery
-from service.api.fields import EXPLAIN, FORMAT, NEW_TOKENS_DEFAULT, STREAM, Text
+from service.api.contract import KEYED, OF_ONE_VERSION, streamable
+from service.api.dependencies import ServicesDep, VersionQuery, needs
+from service.api.fields import (
+    EXPLAIN,
+    FORMAT,
+    MAX_QUERY_CHARACTERS,
+    NEW_TOKENS_DEFAULT,
+    STREAM,
+    Text,
+)
 from service.api.generated import CompareOut, GenerateOut, PieceOut, TextOf
+from service.api.guarded import Guarded
 from service.api.problems import FAILED_MIDWAY, documented
 from service.api.requests import CompareIn, GenerateIn, ScoreIn
 from service.api.responses import ScoreOut, TargetScore
@@ -20,18 +29,29 @@ from service.operations.ask import Manner
 PROMPT = "The currency of Bulgaria is the"
 
 router = APIRouter(
+    route_class=Guarded,
     tags=["ask"],
-    dependencies=[Depends(Needs(Scope.GENERATE))],
-    responses=documented(401, 403, 404, 422, 429),
+    dependencies=[needs(Scope.GENERATE)],
+    responses=documented(*KEYED, 404, 422),
 )
 
 
-@router.get("/generate", response_model=GenerateOut, response_model_exclude_none=True)
+@router.get(
+    "/generate",
+    response_model=GenerateOut,
+    response_model_exclude_none=True,
+    responses=streamable("PieceOut"),
+)
 async def generate(
     services: ServicesDep,
     request: Request,
     response: Response,
-    prompt: Annotated[Text, Query(examples=[PROMPT])],
+    prompt: Annotated[
+        Text,
+        Query(
+            max_length=MAX_QUERY_CHARACTERS, description="POST takes longer ones", examples=[PROMPT]
+        ),
+    ],
     max_new_tokens: Annotated[int | None, Query(ge=1, description=NEW_TOKENS_DEFAULT)] = None,
     version: VersionQuery = None,
     prompt_format: Annotated[Format, Query(alias="format", description=FORMAT)] = Format.PLAIN,
@@ -54,7 +74,7 @@ async def generate(
     "/generate",
     response_model=GenerateOut,
     response_model_exclude_none=True,
-    responses=documented(413),
+    responses=streamable("PieceOut"),
 )
 async def generate_from_body(
     body: GenerateIn, services: ServicesDep, request: Request, response: Response
@@ -78,7 +98,7 @@ async def _frames(answering: Answering, text_of: TextOf) -> AsyncIterator[str]:
         yield piece.model_dump_json(exclude_none=True)
 
 
-@router.post("/score", response_model_exclude_none=True, responses=documented(413))
+@router.post("/score", response_model_exclude_none=True, responses=OF_ONE_VERSION)
 def score(body: ScoreIn, services: ServicesDep, response: Response) -> ScoreOut:
     """How likely each of the targets is after the prompt."""
     asked = (body.prompt, body.targets, body.version, body.format)
@@ -88,7 +108,7 @@ def score(body: ScoreIn, services: ServicesDep, response: Response) -> ScoreOut:
     return ScoreOut(version=version, scores=[TargetScore.of(*pair, text_of) for pair in pairs])
 
 
-@router.post("/compare", response_model_exclude_none=True, responses=documented(413))
+@router.post("/compare", response_model_exclude_none=True)
 async def compare(body: CompareIn, services: ServicesDep, request: Request) -> CompareOut:
     """The same prompt on two versions; by default the unedited model and the current one."""
     asked = (body.prompt, body.left, body.right, body.format, Manner(body.max_new_tokens))

@@ -1,14 +1,12 @@
 """Bounds on what a request may send, enforced before anything of it is parsed."""
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from service.api.problems import failure
 
 
 class BodyLimit:
-    """Middleware: a body of more than `limit` bytes is answered with 413, announced or not.
-
-    Bodies are small by this very limit, so that they are read whole before the app sees any.
+    """Middleware: whoever reads a body of more than `limit` bytes, announced or not, ends in 413.
+    What nobody reads, since the key is wrong or no such route is there, is not waited for.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -19,32 +17,18 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = None
-        if _announced(scope) <= self._limit:
-            body = await self._read(receive)
-        if body is None:
-            refusal = failure(scope["path"], 413, f"a body has at most {self._limit} bytes")
-            await refusal(scope, receive, send)
-            return
-        unread = [body]
+        announced, arrived = _announced(scope), 0
 
-        async def replay() -> Message:
-            if unread:
-                return {"type": "http.request", "body": unread.pop(), "more_body": False}
-            return await receive()
+        async def bounded() -> Message:
+            nonlocal arrived
+            if announced <= self._limit:
+                message = await receive()
+                arrived += len(message.get("body", b""))
+                if arrived <= self._limit:
+                    return message
+            raise HTTPException(413, f"a body has at most {self._limit} bytes")
 
-        await self._app(scope, replay, send)
-
-    async def _read(self, receive: Receive) -> bytes | None:
-        """The whole body, or None if it is too large."""
-        body = bytearray()
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if len(body) > self._limit:
-                return None
-            if not message.get("more_body", False):  # also when the client has gone
-                return bytes(body)
+        await self._app(scope, bounded, send)
 
 
 def _announced(scope: Scope) -> int:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.api.limits import KeyLimits
@@ -25,7 +25,8 @@ from service.operations.spans import Spans
 from service.settings import Settings
 from service.storage.keys import KeyRing
 
-LARGEST_ID = 2**63 - 1
+# A database holds integers below it. As a bound it stays exact where JSON is read as floats.
+PAST_IDS = 2**63
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,23 @@ bearer = HTTPBearer(auto_error=False, description="A key of `errata keys create`
 
 
 class Needs:
-    """A dependency: the caller's key, if its scope includes the one asked for."""
+    """A dependency: the caller's key, which `Guarded` routes have found to be of this scope."""
 
     def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+        self.scope = scope
 
-    def __call__(
+    async def __call__(
         self,
         request: Request,
-        found: ServicesDep,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+        _given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ) -> ApiKey:
-        secret = credentials.credentials if credentials else None
-        return authorise(request, found, secret, self._scope)
+        key: ApiKey = request.state.key
+        return key
+
+
+def needs(scope: Scope) -> Any:
+    """What a route that needs such a key depends on; the document names the scope."""
+    return Security(Needs(scope), scopes=[scope.value])
 
 
 def authorise(request: Request, found: Services, secret: str | None, scope: Scope) -> ApiKey:
@@ -109,12 +114,12 @@ def page_of(found: Sequence[N], limit: int) -> tuple[Sequence[N], int | None]:
     return page, page[-1].id if len(found) > limit else None
 
 
-EditId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
-BatchId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
-VersionNumber = Annotated[int, Path(ge=0, le=LARGEST_ID)]
+EditId = Annotated[int, Path(ge=1, lt=PAST_IDS)]
+BatchId = Annotated[int, Path(ge=1, lt=PAST_IDS)]
+VersionNumber = Annotated[int, Path(ge=0, lt=PAST_IDS)]
 VersionQuery = Annotated[
     int | None,
-    Query(ge=0, le=LARGEST_ID, description="which version answers; 0 is the unedited model"),
+    Query(ge=0, lt=PAST_IDS, description="which version answers; 0 is the unedited model"),
 ]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="how many at most")]
-After = Annotated[int, Query(ge=0, le=LARGEST_ID, description="the page before's `next`")]
+After = Annotated[int, Query(ge=0, lt=PAST_IDS, description="the page before's `next`")]

@@ -4,27 +4,29 @@ import hashlib
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from service.api.contract import KEYED, LOCATION
 from service.api.dependencies import (
-    LARGEST_ID,
+    PAST_IDS,
     After,
     EditId,
     Limit,
-    Needs,
     ServicesDep,
+    needs,
     page_of,
 )
 from service.api.edit_body import OPENAPI_BODY, Corrections
+from service.api.guarded import Guarded
 from service.api.problems import documented
 from service.api.responses import EditOut, EditPage, EditsAccepted, HitsOut, QueuedEdit
 from service.api.streams import unless_gone
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import EditState
 
-router = APIRouter(tags=["edits"], responses=documented(401, 403, 422, 429))
-Editor = Annotated[ApiKey, Depends(Needs(Scope.EDIT))]
+router = APIRouter(route_class=Guarded, tags=["edits"], responses=documented(*KEYED, 422))
+Editor = Annotated[ApiKey, needs(Scope.EDIT)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -33,7 +35,7 @@ IdempotencyKey = Annotated[
         description="the same key with the same body again gives the same edits, not new ones",
     ),
 ]
-Id = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
+Id = Annotated[int | None, Query(ge=1, lt=PAST_IDS)]
 MAX_WAIT_S = 60
 
 
@@ -41,7 +43,7 @@ MAX_WAIT_S = 60
     "/edits",
     status_code=HTTPStatus.ACCEPTED,
     response_model_exclude_none=True,
-    responses=documented(413),
+    responses={202: {"headers": LOCATION}},
     openapi_extra=OPENAPI_BODY,
 )
 async def submit_edits(
@@ -77,7 +79,7 @@ def list_edits(
     status: EditState | None = None,
     batch_id: Id = None,
     submitted_with: Annotated[
-        int | None, Query(ge=1, le=LARGEST_ID, description="edits of the same request as this one")
+        int | None, Query(ge=1, lt=PAST_IDS, description="edits of the same request as this one")
     ] = None,
 ) -> EditPage:
     """One's own edits, oldest first; an admin's key is shown everybody's."""

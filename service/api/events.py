@@ -1,12 +1,14 @@
 """`/events`: the log's events as they happen, by server-sent events."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
-from service.api.dependencies import LARGEST_ID, Needs, Services, ServicesDep
+from service.api.contract import KEYED, sent_events
+from service.api.dependencies import PAST_IDS, Services, ServicesDep, needs
+from service.api.guarded import Guarded
 from service.api.problems import FAILED_MIDWAY, documented
 from service.api.responses import EventOut
 from service.api.streams import STREAM_HEADERS, framed
@@ -14,21 +16,22 @@ from service.domain.events import Event
 from service.domain.keys import ApiKey, Scope
 
 AGAIN_MS = 1_000  # after which a client whose stream has ended comes back
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
 FAILED = f"event: failure\ndata: {FAILED_MIDWAY}\n\n"
 
-router = APIRouter(tags=["log"], responses=documented(401, 403, 422, 429))
+router = APIRouter(route_class=Guarded, tags=["log"], responses=documented(*KEYED, 422))
 
 
-@router.get("/events", response_class=StreamingResponse, responses=STREAM)
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": sent_events("EventOut")}},
+)
 async def events(
-    key: Annotated[ApiKey, Depends(Needs(Scope.EDIT))],
+    key: Annotated[ApiKey, needs(Scope.EDIT)],
     services: ServicesDep,
-    after: Annotated[int, Query(ge=0, le=LARGEST_ID, description="begin after this event")] = 0,
+    after: Annotated[int, Query(ge=0, lt=PAST_IDS, description="begin after this event")] = 0,
     last_event_id: Annotated[
-        int | None, Header(ge=0, le=LARGEST_ID, description="goes before `after`")
+        int | None, Header(ge=0, lt=PAST_IDS, description="goes before `after`")
     ] = None,
     follow: Annotated[
         bool, Query(description="false: end after what is there by now", examples=[False])

@@ -5,11 +5,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr
 
-from service.api.dependencies import LARGEST_ID
+from service.api.dependencies import PAST_IDS
 from service.operations.ask import NEW_TOKENS
 
 # Far above any prompt of `max_prompt_tokens`; keeps the tokenizer from chewing on a whole body.
 MAX_CHARACTERS = 65_536
+# Percent-encoded, at 12 bytes each at most, these fit into what is read of a request's head.
+MAX_QUERY_CHARACTERS = 4_096
 MAX_PARAPHRASES = 32
 MAX_NEIGHBORHOOD = 64
 MAX_METADATA_BYTES = 16_384
@@ -56,7 +58,13 @@ def _is_deeper(value: object, levels: int) -> bool:
     return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
-Text = Annotated[StrictStr, Field(max_length=MAX_CHARACTERS), AfterValidator(_check_text)]
+# What `_check_text` asks for, as the document can say it.
+NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
+Text = Annotated[
+    StrictStr,
+    Field(max_length=MAX_CHARACTERS, json_schema_extra=NOT_BLANK),
+    AfterValidator(_check_text),
+]
 Metadata = Annotated[dict[str, Any], BeforeValidator(_check_metadata)]
 Hyperparameters = Annotated[
     dict[str, Any], BeforeValidator(_check_metadata), Field(max_length=MAX_HYPERPARAMETERS)
@@ -72,27 +80,24 @@ MAX_COUNT = 4
 MAX_LOGPROBS = 20
 
 
-def _check_seed(seed: int) -> int:
-    if not -LARGEST_ID <= seed <= LARGEST_ID:
-        raise ValueError(f"must lie between {-LARGEST_ID} and {LARGEST_ID}")
-    return seed
-
-
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Temperature = Annotated[Number, Field(ge=0, le=2, description="0: always the likeliest token")]
 TopP = Annotated[
     Number, Field(gt=0, le=1, description="of the likeliest tokens that have this share together")
 ]
 TopK = Annotated[
-    WholeNumber, Field(ge=0, le=LARGEST_ID, description="of so many likeliest tokens; 0: of all")
+    WholeNumber, Field(ge=0, lt=PAST_IDS, description="of so many likeliest tokens; 0: of all")
 ]
 RepetitionPenalty = Annotated[
     Number, Field(ge=0.1, le=10, description="makes tokens that the text holds less likely")
 ]
 Seed = Annotated[
     WholeNumber,
-    AfterValidator(_check_seed),
-    Field(description="the same seed and version give the same text; default: any"),
+    Field(
+        gt=-PAST_IDS,
+        lt=PAST_IDS,
+        description="the same seed and version give the same text; default: any",
+    ),
 ]
 Logprobs = Annotated[
     WholeNumber,
@@ -108,5 +113,7 @@ Stop = Annotated[
 ]
 EXPLAIN = "adds which edits fired at which token, and how near"
 Explain = Annotated[StrictBool, Field(description=EXPLAIN)]
-VersionField = Annotated[WholeNumber, Field(ge=0, le=LARGEST_ID)]
-Reason = Annotated[StrictStr, Field(max_length=1_000), AfterValidator(_check_text)]
+VersionField = Annotated[WholeNumber, Field(ge=0, lt=PAST_IDS)]
+Reason = Annotated[
+    StrictStr, Field(max_length=1_000, json_schema_extra=NOT_BLANK), AfterValidator(_check_text)
+]

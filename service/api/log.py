@@ -2,26 +2,29 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
+from service.api.contract import KEYED
 from service.api.dependencies import (
-    LARGEST_ID,
+    PAST_IDS,
     After,
     BatchId,
     Limit,
-    Needs,
     ServicesDep,
     VersionNumber,
+    needs,
     page_of,
 )
+from service.api.guarded import Guarded
 from service.api.problems import documented
 from service.api.responses import BatchOut, BatchPage, VersionOut, VersionPage
 from service.domain.keys import Scope
 
 router = APIRouter(
+    route_class=Guarded,
     tags=["log"],
-    dependencies=[Depends(Needs(Scope.EDIT))],
-    responses=documented(401, 403, 422, 429),
+    dependencies=[needs(Scope.EDIT)],
+    responses=documented(*KEYED, 422),
 )
 
 
@@ -42,7 +45,7 @@ def get_batch(batch_id: BatchId, services: ServicesDep) -> BatchOut:
 def list_versions(
     services: ServicesDep,
     # Version 0 is one too: the first page begins before it.
-    after: Annotated[int, Query(ge=-1, le=LARGEST_ID)] = -1,
+    after: Annotated[int, Query(ge=-1, lt=PAST_IDS)] = -1,
     limit: Limit = 100,
 ) -> VersionPage:
     """The log, oldest version first."""

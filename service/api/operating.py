@@ -2,15 +2,17 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from service import __version__
-from service.api.dependencies import Needs, ServicesDep
+from service.api.contract import KEYED
+from service.api.dependencies import ServicesDep, needs
+from service.api.guarded import Guarded
 from service.api.problems import documented
 from service.api.responses import AboutOut, HealthOut, ReadyOut
 from service.domain.keys import Scope
 
-router = APIRouter(tags=["operating"])
+router = APIRouter(route_class=Guarded, tags=["operating"])
 
 
 @router.get("/health")
@@ -31,8 +33,8 @@ async def ready(services: ServicesDep, response: Response) -> ReadyOut:
 
 @router.get(
     "/version",
-    dependencies=[Depends(Needs(Scope.GENERATE))],
-    responses=documented(401, 403, 429),
+    dependencies=[needs(Scope.GENERATE)],
+    responses=documented(*KEYED),
 )
 def about(services: ServicesDep) -> AboutOut:
     """What serves here."""

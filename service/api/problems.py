@@ -12,7 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
+from service.api.contract import OF_STATUS
 from service.api.headers import SECURITY
 from service.api.openai.errors import UNKNOWN_FIELD, is_openai, openai_error
 from service.errors import (
@@ -53,10 +55,11 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
 }
 
 # Each says when to try again.
-BUSY = (QueueFullError, OverloadedError, RateLimitedError, TooManyAtOnceError)
+BUSY = (QueueFullError, OverloadedError, RateLimitedError, TooManyAtOnceError, StoppingError)
 CLIENT_LEFT = 499  # what web servers log for it
 UNSTORED = "storage does not answer; try again, with the same Idempotency-Key if there was one"
 RETRY_AFTER_S = 1
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # that routes here may have
 CRASHED = "the server failed; its log has the reason"
 
 
@@ -85,7 +88,11 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error responses of a route, for its OpenAPI entry."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": content}
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": content,
+            "headers": OF_STATUS.get(status, {}),
+        }
         for status in statuses
     }
 
@@ -178,7 +185,21 @@ def _on_http(request: Request, error: Exception) -> Response:
     if isinstance(http.__cause__, ValueError | RecursionError):
         # FastAPI's word for a body that Python's parser gives up on keeps the reason to itself.
         return _invalid(request, [unreadable(http.__cause__)])
-    return failure(request.scope["path"], http.status_code, http.detail, headers=http.headers)
+    headers = dict(http.headers or {})
+    if http.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
+    return failure(request.scope["path"], http.status_code, http.detail, headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """What may be asked of this path. Starlette names the methods of its first route alone."""
+    asked = ({**request.scope, "method": method} for method in METHODS)
+    routes = request.app.routes
+    return [
+        scope["method"]
+        for scope in asked
+        if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    ]
 
 
 def _on_errata(request: Request, error: Exception) -> Response:

@@ -36,7 +36,7 @@ EDITORS = "Input should be 'grace', 'coachhook', 'memit', 'emmet', 'rome' or 'r-
 WHOLE = "Input should be a valid integer"
 LISTED = "Input should be a valid list"
 LONG = "String should have at most 65536 characters"
-ABOVE = "less than or equal to"
+ABOVE = "less than"
 BELOW = "greater than or equal to"
 
 

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import pytest
 
+from service.errors import StoppingError
 from tests.api.calls import EURO, PROMPT, refused
 from tests.conftest import Server
 
@@ -69,6 +70,20 @@ def test_a_crash_keeps_its_reason_to_the_log(
     assert problem["detail"] == "the server failed; its log has the reason"
     assert answer.headers.get_list("X-Request-ID") == ["crash-1"]
     assert "a secret of the model" in caplog.text
+
+
+def test_a_server_that_stops_says_when_to_come_back(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> NoReturn:
+        raise StoppingError
+
+    monkeypatch.setattr(shared_server.services.ask, "generate", stop)
+
+    answer = shared_server.http.post("/generate", json={"prompt": PROMPT})
+
+    refused(answer, 503)
+    assert answer.headers["Retry-After"] == "5"
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,26 @@
 """`GET /metrics`, for Prometheus."""
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
-from service.api.dependencies import Needs, ServicesDep
+from service.api.contract import KEYED, Responses
+from service.api.dependencies import ServicesDep, needs
+from service.api.guarded import Guarded
 from service.api.problems import documented
 from service.domain.keys import Scope
 
-router = APIRouter(tags=["operating"])
+TEXT = {"schema": {"type": "string"}}
+FIGURES: Responses = {200: {"content": {"text/plain": TEXT, "application/openmetrics-text": TEXT}}}
+
+router = APIRouter(route_class=Guarded, tags=["operating"])
 
 
 @router.get(
     "/metrics",
-    dependencies=[Depends(Needs(Scope.GENERATE))],
+    dependencies=[needs(Scope.GENERATE)],
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}, **documented(401, 403)},
+    # Scrapes are not limited.
+    responses={**FIGURES, **documented(*(status for status in KEYED if status != 429))},
 )
 def metrics(services: ServicesDep, request: Request) -> Response:
     """What the server counts, as Prometheus reads it. Takes a key of any scope."""

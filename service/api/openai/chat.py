@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StrictBool, StrictStr, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from service.api.fields import Logprobs, NewTokens
 from service.api.openai.fields import (
@@ -11,9 +19,8 @@ from service.api.openai.fields import (
     NoList,
     Nothing,
     Off,
+    Only,
     Unused,
-    as_parts,
-    only,
 )
 from service.api.openai.requests import Asked, within
 from service.api.requests import Wire
@@ -26,11 +33,24 @@ class TextPart(Wire):
     text: Content
 
 
+def _parts(content: object) -> object:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if not isinstance(content, list):
+        raise ValueError("must be a text, or a list of text parts")
+    return content
+
+
+Parts = Annotated[list[TextPart], Field(min_length=1)]
+
+
 class Message(Wire):
     role: Literal["developer", "system", "user", "assistant"]
-    content: Annotated[list[TextPart], as_parts] = Field(
-        min_length=1, description="a text, or a list of text parts, each a line"
-    )
+    content: Annotated[
+        Parts,
+        BeforeValidator(_parts, json_schema_input_type=Content | Parts),
+        Field(description="a text, or a list of text parts, each a line"),
+    ]
     name: StrictStr | None = None
     # An answer of ours goes back into the conversation as it came, with what clients add to it.
     refusal: Nothing = None
@@ -60,24 +80,24 @@ class ChatIn(Asked):
     logprobs: StrictBool | None = None
     top_logprobs: Logprobs | None = None
     audio: Nothing = None
-    function_call: Annotated[Any, only("none")] = None
+    function_call: Annotated[Any, Only("none")] = None
     functions: NoList = None
     metadata: Unused = None
-    modalities: Annotated[Any, only(["text"])] = None
+    modalities: Annotated[Any, Only(["text"])] = None
     moderation: Nothing = None
-    parallel_tool_calls: Annotated[Any, only(True, False)] = None
+    parallel_tool_calls: Annotated[Any, Only(True, False)] = None
     prediction: Nothing = None
     prompt_cache_key: Unused = None
     prompt_cache_options: Unused = None
     prompt_cache_retention: Unused = None
-    reasoning_effort: Annotated[Any, only("none")] = None
-    response_format: Annotated[Any, only({"type": "text"})] = None
+    reasoning_effort: Annotated[Any, Only("none")] = None
+    response_format: Annotated[Any, Only({"type": "text"})] = None
     safety_identifier: Unused = None
-    service_tier: Annotated[Any, only("auto", "default")] = None
+    service_tier: Annotated[Any, Only("auto", "default")] = None
     store: Off = None
-    tool_choice: Annotated[Any, only("none", "auto")] = None
+    tool_choice: Annotated[Any, Only("none", "auto")] = None
     tools: NoList = None
-    verbosity: Annotated[Any, only("medium")] = None
+    verbosity: Annotated[Any, Only("medium")] = None
     web_search_options: Nothing = None
 
     @field_validator("max_completion_tokens")

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel, Field
 
+from service.api.contract import OF_STATUS
 from service.errors import FieldError
 
 # OpenAI's word for what RFC 9110 calls unprocessable content.
@@ -33,11 +34,14 @@ def is_openai(path: str) -> bool:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route; `default` tells FastAPI that none of them is its own 422."""
-    described: dict[int | str, str] = {status: HTTPStatus(status).phrase for status in statuses}
-    described["default"] = "Any other error"
+    """The error responses of a route, for its OpenAPI entry."""
     return {
-        status: {"description": text, "model": OpenAIError} for status, text in described.items()
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "model": OpenAIError,
+            "headers": OF_STATUS.get(status, {}),
+        }
+        for status in statuses
     }
 
 

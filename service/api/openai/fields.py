@@ -8,9 +8,13 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StrictStr,
     Tag,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from service.api.fields import (
     MAX_CHARACTERS,
@@ -25,19 +29,31 @@ MAX_PROMPTS = 64
 MAX_MESSAGES = 1_024
 
 
-def only(*harmless: object) -> AfterValidator:
+class Only:
     """For what OpenAI knows and Errata does not do: these values ask for nothing, and null too."""
-    values = " or ".join(json.dumps(value) for value in (None, *harmless))
 
-    def check(value: object) -> object:
+    def __init__(self, *harmless: object) -> None:
+        self._values = (None, *harmless)
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "enum": list(self._values)}
+
+    def _check(self, value: object) -> object:
         # True equals 1, and yet is none.
-        if value is not None and not any(
-            value == one and isinstance(value, bool) == isinstance(one, bool) for one in harmless
+        if not any(
+            value == one and isinstance(value, bool) == isinstance(one, bool)
+            for one in self._values
         ):
+            values = " or ".join(json.dumps(one) for one in self._values)
             raise ValueError(f"is not supported; it may be {values}")
         return value
-
-    return AfterValidator(check)
 
 
 def _listed(one_or_more: object) -> object:
@@ -55,14 +71,6 @@ def _kind(prompt: object) -> str:
     return "tokens" if isinstance(prompt, list) else "text"
 
 
-def _parts(content: object) -> object:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    if not isinstance(content, list):
-        raise ValueError("must be a text, or a list of text parts")
-    return content
-
-
 TokenIds = Annotated[
     list[Annotated[WholeNumber, Field(ge=0)]],
     Field(min_length=1, max_length=MAX_CHARACTERS, fail_fast=True),
@@ -70,22 +78,28 @@ TokenIds = Annotated[
 Prompt = Annotated[
     Annotated[Text, Tag("text")] | Annotated[TokenIds, Tag("tokens")], Discriminator(_kind)
 ]
+# The bounds of a list stand inside, since one prompt, or one string, is no list.
+Prompts = Annotated[list[Prompt], Field(min_length=1, max_length=MAX_PROMPTS)]
 PromptList = Annotated[
-    list[Prompt],
-    BeforeValidator(_prompts, json_schema_input_type=str | list[str] | list[int] | list[list[int]]),
-    Field(min_length=1, max_length=MAX_PROMPTS, description="one, or several to be continued"),
+    Prompts,
+    BeforeValidator(_prompts, json_schema_input_type=Text | TokenIds | Prompts),
+    Field(description="one, or several to be continued"),
 ]
+Stops = Annotated[list[StopString], Field(max_length=MAX_STOPS)]
 StopList = Annotated[
-    list[StopString],
-    BeforeValidator(_listed, json_schema_input_type=StopString | list[StopString]),
-    Field(max_length=MAX_STOPS, description="the text ends before the first of these"),
+    Stops,
+    BeforeValidator(_listed, json_schema_input_type=StopString | Stops),
+    Field(description="the text ends before the first of these"),
 ]
-Content = Annotated[StrictStr, Field(max_length=MAX_CHARACTERS), AfterValidator(check_characters)]
-as_parts = BeforeValidator(_parts)
+Content = Annotated[
+    StrictStr,
+    Field(max_length=MAX_CHARACTERS, json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+    AfterValidator(check_characters),
+]
 
 # Taken and not looked at: they change nothing of a text.
 Unused = Annotated[Any, Field(description="changes nothing here")]
-Penalty = Annotated[Any, only(0), Field(description="not supported, but for 0")]
-Nothing = Annotated[Any, only(), Field(description="not supported, but for null")]
-Off = Annotated[Any, only(False), Field(description="not supported, but for false")]
-NoList = Annotated[Any, only([]), Field(description="not supported, but for an empty list")]
+Penalty = Annotated[Any, Only(0), Field(description="not supported, but for 0")]
+Nothing = Annotated[Any, Only(), Field(description="not supported, but for null")]
+Off = Annotated[Any, Only(False), Field(description="not supported, but for false")]
+NoList = Annotated[Any, Only([]), Field(description="not supported, but for an empty list")]

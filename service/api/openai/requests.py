@@ -15,11 +15,11 @@ from service.api.fields import (
 )
 from service.api.openai.fields import (
     Off,
+    Only,
     Penalty,
     PromptList,
     StopList,
     Unused,
-    only,
 )
 from service.api.requests import Wire
 from service.engine.sampling import Sampling, any_seed
@@ -48,7 +48,7 @@ class Asked(Wire):
     stream_options: StreamOptions | None = None
     frequency_penalty: Penalty = None
     presence_penalty: Penalty = None
-    logit_bias: Annotated[Any, only({}), Field(description="not supported, but for {}")] = None
+    logit_bias: Annotated[Any, Only({}), Field(description="not supported, but for {}")] = None
     user: Unused = None
 
     @field_validator("stream_options")
@@ -92,8 +92,8 @@ class CompletionIn(Asked):
     max_tokens: NewTokens = Field(None, description=f"default: {COMPLETION_TOKENS}")
     logprobs: Annotated[WholeNumber, Field(ge=0, le=5)] | None = None
     echo: Off = None
-    best_of: Annotated[Any, only(1), Field(description="not supported, but for 1")] = None
-    suffix: Annotated[Any, only(""), Field(description="not supported, but for empty")] = None
+    best_of: Annotated[Any, Only(1), Field(description="not supported, but for 1")] = None
+    suffix: Annotated[Any, Only(""), Field(description="not supported, but for empty")] = None
 
     def prompts(self, known: Prompts) -> list[tuple[int, ...]]:
         return [

@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
-from service.api.dependencies import Needs, ServicesDep
+from service.api.contract import KEYED, streamable
+from service.api.dependencies import ServicesDep, needs
+from service.api.guarded import Guarded
 from service.api.openai.asking import ask, stream, whole
 from service.api.openai.chat import ChatIn
 from service.api.openai.errors import documented
@@ -15,12 +17,13 @@ from service.api.openai.shapes import Chat, Completions
 from service.domain.keys import Scope
 
 router = APIRouter(
+    route_class=Guarded,
     prefix="/v1",
     tags=["openai"],
-    dependencies=[Depends(Needs(Scope.GENERATE))],
-    responses=documented(401, 403, 429),
+    dependencies=[needs(Scope.GENERATE)],
+    responses=documented(*KEYED),
 )
-ASKED = documented(400, 404, 413)
+ASKED = {**documented(400, 404), **streamable()}
 
 
 @router.post("/completions", response_model=CompletionOut, responses=ASKED)

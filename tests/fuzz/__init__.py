@@ -1,0 +1,1 @@
+"""Requests made from the OpenAPI document, against a server in a process of its own."""
