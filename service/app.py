@@ -1,5 +1,6 @@
 """The composition root: builds every part and wires them together."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -9,9 +10,12 @@ from fastapi import FastAPI
 
 from service import __version__
 from service.api import admin, ask, documentation, edits, events, log, openapi, operating, problems
+from service.api.admission import Admission
+from service.api.arrival import Arrival
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
 from service.api.headers import SecurityHeaders, allow_origins
+from service.api.lanes import Lanes
 from service.api.limits import KeyLimits, Places
 from service.api.metrics import routes as metrics_routes
 from service.api.metrics.registry import Metrics
@@ -58,7 +62,6 @@ from service.storage.statistics import StatisticsStore
 from service.worker.worker import Worker
 
 DESCRIPTION = "Corrections to a language model: queued, applied in batches, logged, undone exactly."
-DRAIN_S = 5.0  # that texts have to end, once the server is told to stop
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -193,6 +196,7 @@ def build(settings: Settings, database: Database) -> tuple[Services, list[Workin
         keys=keys,
         key_use=key_use,
         limits=KeyLimits(settings.rate_limit, settings.max_concurrent_per_key),
+        lanes=Lanes.of(settings.max_generations, settings.max_waiting),
         worker=applying,
         readiness=Readiness(applying, following, engine, insights),
         metrics=Metrics(engine, overlays, Census(database), apply.phases, applying),
@@ -228,10 +232,12 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
         for one in at_work:
             one.start()
         yield
-        services.engine.drain(DRAIN_S)
-        services.engine.stop()
+        services.leave_off()
+        # In threads: the event loop sees to what ends them, should they take too long.
+        await asyncio.to_thread(services.engine.drain, services.settings.shutdown_s)
+        await asyncio.to_thread(services.engine.stop)
         for one in reversed(at_work):
-            one.stop()
+            await asyncio.to_thread(one.stop)
 
     app = FastAPI(
         title="Errata",
@@ -254,6 +260,8 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
     openapi.install(app)
     app.add_middleware(Places)
     app.add_middleware(BodyLimit, limit=services.settings.max_body_bytes)
+    app.add_middleware(Arrival, seconds=services.settings.client_timeout_s)
+    app.add_middleware(Admission, most=services.settings.most_requests)
     app.add_middleware(Observing, metrics=services.metrics)
     app.add_middleware(
         CorrelationIdMiddleware,

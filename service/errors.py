@@ -91,8 +91,8 @@ class QueueFullError(ErrataError):
 class OverloadedError(ErrataError):
     retry_after_s = 1
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"{most} texts are being generated or wait, and no more are taken for now")
+    def __init__(self, most: int, what: str = "texts are being generated or wait") -> None:
+        super().__init__(f"{most} {what}, and no more are taken for now")
         self.most = most
 
 
@@ -112,6 +112,8 @@ class TooManyAtOnceError(ErrataError):
 
 
 class StoppingError(ErrataError):
+    retry_after_s = 5
+
     def __init__(self) -> None:
         super().__init__("the server is stopping")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from service.api.dependencies import Services
+from service.commands.web import Web
 from tests.conftest import built
 
 STARTS_WITHIN_S = 30.0
@@ -29,9 +29,7 @@ class Live:
 @contextlib.contextmanager
 def listening(folder: Path, **settings: object) -> Iterator[Live]:
     with built(folder, **settings) as (services, app):
-        server = uvicorn.Server(
-            uvicorn.Config(app, port=0, ws="none", log_config=None, timeout_graceful_shutdown=5)
-        )
+        server = Web(app, services, "127.0.0.1", 0)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

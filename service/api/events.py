@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from service.api.dependencies import LARGEST_ID, Needs, Services, ServicesDep
-from service.api.problems import FAILED_MIDWAY, documented
+from service.api.problems import documented, failed_midway
 from service.api.responses import EventOut
 from service.api.streams import STREAM_HEADERS, framed
 from service.domain.events import Event
@@ -17,7 +17,6 @@ AGAIN_MS = 1_000  # after which a client whose stream has ended comes back
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
 }
-FAILED = f"event: failure\ndata: {FAILED_MIDWAY}\n\n"
 
 router = APIRouter(tags=["log"], responses=documented(401, 403, 422, 429))
 
@@ -26,6 +25,7 @@ router = APIRouter(tags=["log"], responses=documented(401, 403, 422, 429))
 async def events(
     key: Annotated[ApiKey, Depends(Needs(Scope.EDIT))],
     services: ServicesDep,
+    request: Request,
     after: Annotated[int, Query(ge=0, le=LARGEST_ID, description="begin after this event")] = 0,
     last_event_id: Annotated[
         int | None, Header(ge=0, le=LARGEST_ID, description="goes before `after`")
@@ -37,9 +37,11 @@ async def events(
     """Changes of one's own edits' states, and versions; an admin's key is shown everybody's. Each
     event's id is what a client goes on after; none is missed, and none comes twice.
     """
+    if follow:
+        request.state.places.enter_context(services.lanes.seats.taken())
     start = after if last_event_id is None else last_event_id
     return StreamingResponse(
-        framed(_frames(_found(services, key, start, follow)), FAILED),
+        framed(_frames(_found(services, key, start, follow)), _failure),
         media_type="text/event-stream",
         headers=STREAM_HEADERS,
     )
@@ -61,3 +63,7 @@ async def _frames(found: AsyncIterator[Event | None]) -> AsyncIterator[str]:
 
 def _frame(event: EventOut) -> str:
     return f"id: {event.id}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
+
+
+def _failure(status: int, detail: str) -> str:
+    return f"event: failure\ndata: {failed_midway(status, detail)}\n\n"
