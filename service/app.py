@@ -5,6 +5,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
 
+from anyio.to_thread import current_default_thread_limiter
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 
@@ -62,6 +63,7 @@ from service.storage.statistics import StatisticsStore
 from service.worker.worker import Worker
 
 DESCRIPTION = "Corrections to a language model: queued, applied in batches, logged, undone exactly."
+THREADS = 16  # for short calls that wait for the database; long ones have lanes of their own
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -229,6 +231,7 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = THREADS
         for one in at_work:
             one.start()
         yield

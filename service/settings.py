@@ -156,8 +156,8 @@ class Settings(BaseSettings):
     max_requests: int | None = Field(
         None,
         ge=1,
-        description="requests answered at once, those that wait included; then 503; default: four "
-        "times the generations, 64 at least",
+        description="requests answered at once, those that wait included; then 503; default: twice "
+        "the generations, 64 at least",
     )
     max_waiting: int = Field(
         128, ge=1, description="clients that follow events or wait for an edit; then 429"
@@ -270,7 +270,7 @@ class Settings(BaseSettings):
 
     @property
     def most_requests(self) -> int:
-        return self.max_requests or max(LEAST_REQUESTS, 4 * self.max_generations)
+        return self.max_requests or max(LEAST_REQUESTS, 2 * self.max_generations)
 
     @property
     def allowed_origins(self) -> list[str]:

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ STARTS_WITHIN_S = 30.0
 class Live:
     port: int
     services: Services
+    connections: Set[object]  # that are open
 
     @property
     def url(self) -> str:
@@ -37,7 +38,8 @@ def listening(folder: Path, **settings: object) -> Iterator[Live]:
             while not server.started:
                 assert time.monotonic() < give_up, "the server did not start"
                 time.sleep(0.01)
-            yield Live(server.servers[0].sockets[0].getsockname()[1], services)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            yield Live(port, services, server.server_state.connections)
         finally:
             server.should_exit = True
             thread.join()

@@ -15,9 +15,9 @@ SPARE = 64  # places that only those have who watch the server
 REFUSALS = {429, 503}
 # Of the event loop's time, at the most, so that it sees to everybody else: what a refusal costs
 # that is made here, and one that a handler has come to.
-EARLY_S = 0.002
+EARLY_S = 0.005
 LATE_S = 0.01
-LONGEST_S = 4.0  # that one of them waits
+LONGEST_S = 15.0  # that one of them waits
 
 
 class Admission:

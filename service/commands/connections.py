@@ -80,7 +80,9 @@ class Connection(H11Protocol):
         if self._is_late(self._sending, now):
             self.transport.abort()
         elif self._is_late(self._receiving, now) and not self.flow.read_paused:
-            if self.conn.their_state is h11.IDLE:
+            if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+                self.transport.close()  # nothing was asked
+            elif self.conn.their_state is h11.IDLE:
                 seconds = self._bounds.client_s
                 detail = f"the request did not come whole within {seconds:g} s"
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail)
@@ -91,7 +93,11 @@ class Connection(H11Protocol):
         return since is not None and now - since > self._bounds.client_s
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """An answer to what no request has come of."""
+        """An answer to what no request has come of; none where one is under way."""
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            self.transport.close()
+            return
         problem = Problem(title=status.phrase, status=status, detail=detail)
         body = json.dumps(problem.model_dump(exclude={"errors"})).encode()
         retry = (

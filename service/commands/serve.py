@@ -118,5 +118,6 @@ def _serve(settings: Settings) -> None:
             services, at_work = app.build(settings, database)
 
         web.allow_connections(settings)
+        web.favour_answers()
         served = app.create_app(services, at_work)
         web.Web(served, services, settings.host, settings.port).run()

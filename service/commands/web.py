@@ -7,6 +7,7 @@ import math
 import os
 import resource
 import socket
+import sys
 import threading
 from types import FrameType
 
@@ -21,6 +22,7 @@ WATCH_TICKS = 10  # of a tenth of a second
 TICK_S = 0.05
 FLUSH_S = 0.5  # for the last frames of what was ended
 LAST_S = 3.0  # after which the process ends, whatever still goes on
+SWITCH_S = 0.0005
 FILES = 256  # open beside connections: the database's, artifacts
 
 logger = logging.getLogger(__name__)
@@ -99,6 +101,13 @@ def _leave_after(seconds: float) -> None:
     timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
+
+
+def favour_answers() -> None:
+    """Threads that compute hold the interpreter for that long at the most, once the event loop
+    wants it, which with each read and write lets go of it.
+    """
+    sys.setswitchinterval(SWITCH_S)
 
 
 def allow_connections(settings: Settings) -> None:
