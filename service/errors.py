@@ -149,6 +149,8 @@ class EditingError(ErrataError):
 class StoppedError(ErrataError):
     """Long work was told to stop; what was done is kept."""
 
+    retry_after_s = 5
+
 
 class LogCorruptError(StartupError):
     """An artifact or a state differs from what the log says of it."""

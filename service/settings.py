@@ -171,7 +171,7 @@ class Settings(BaseSettings):
         "may take nothing of its answer, before its connection is closed",
     )
     shutdown_s: float = Field(
-        8.0,
+        6.0,
         ge=0.0,
         le=3_600.0,
         description="seconds that texts and the batch at hand have to end, once the server is "

@@ -9,7 +9,7 @@ from tests.conftest import ADMIN_KEY
 from tests.processes import EURO, serving
 
 CAPACITY = 8
-SECONDS = 4.0
+SECONDS = 3.0
 
 
 def test_a_crowd_is_turned_away_and_nothing_breaks(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ DEFAULTS = {
     "max_waiting": 128,
     "max_connections": 4_096,
     "client_timeout_s": 30.0,
-    "shutdown_s": 8.0,
+    "shutdown_s": 6.0,
     "rate_limit": None,
     "max_concurrent_per_key": None,
     "cors_origins": None,

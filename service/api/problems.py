@@ -55,7 +55,14 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
 }
 
 # Each says when to try again.
-BUSY = (QueueFullError, OverloadedError, RateLimitedError, TooManyAtOnceError, StoppingError)
+BUSY = (
+    QueueFullError,
+    OverloadedError,
+    RateLimitedError,
+    TooManyAtOnceError,
+    StoppingError,
+    StoppedError,
+)
 CLIENT_LEFT = 499  # what web servers log for it
 UNSTORED = "storage does not answer; try again, with the same Idempotency-Key if there was one"
 RETRY_AFTER_S = 1

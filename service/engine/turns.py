@@ -79,7 +79,7 @@ class Turns:
         was interrupted.
         """
         if self._interrupted and party is Party.EDITING:
-            raise StoppedError("the server stops")
+            raise StoppedError("the server is stopping")
         self.holder.bind()
         self.pulses[party].beat()
         if not self._waiting[party.other]:  # as it nearly always is: no lock is needed to see it
