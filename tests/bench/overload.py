@@ -44,6 +44,7 @@ class Overload:
     statuses: Counter[int] = field(default_factory=Counter)
     grown_mb: float = 0.0
     health_ms: list[float] = field(default_factory=list)
+    starved: float = 0.0  # share of the time in which the event loop's thread waited for a core
     ready_s: float = 0.0  # until it was ready and generated again
 
     @property
@@ -77,6 +78,7 @@ def _figures(found: Overload) -> Iterator[Figure]:
     p99 = quantiles(found.health_ms, n=100, method="inclusive")[-1]
     yield figure("/health/live, p99", p99, "ms", most=MOST_MS)
     yield figure("/health/live, unanswered", sum(ms < 0 for ms in found.health_ms), "", most=0)
+    yield figure("the event loop's thread waited for a core", found.starved, "")
     yield figure("ready again, and generating", found.ready_s, "s", most=READY_WITHIN_S)
 
 
@@ -115,7 +117,7 @@ def _watched(child: Child, found: Overload, seconds: float) -> Iterator[None]:
     command = [sys.executable, "-m", "tests.bench.pulse", child.url, str(seconds)]
     probe = subprocess.Popen(command, stdout=subprocess.PIPE)
     over = threading.Event()
-    before = _resident(child)
+    before, waited = _resident(child), _waited_s(child)
 
     def watch() -> None:
         while not over.wait(0.1):
@@ -126,6 +128,7 @@ def _watched(child: Child, found: Overload, seconds: float) -> Iterator[None]:
     try:
         yield
         found.health_ms = json.loads(probe.communicate()[0])
+        found.starved = (_waited_s(child) - waited) / seconds
     finally:
         probe.kill()
         over.set()
@@ -134,3 +137,11 @@ def _watched(child: Child, found: Overload, seconds: float) -> Iterator[None]:
 
 def _resident(child: Child) -> int:
     return int(psutil.Process(child.process.pid).memory_info().rss)
+
+
+def _waited_s(child: Child) -> float:
+    """Seconds in which other processes had the cores that the main thread wanted, where the system
+    tells them.
+    """
+    file = Path(f"/proc/{child.process.pid}/schedstat")
+    return int(file.read_text().split()[1]) / 1e9 if file.exists() else 0.0
