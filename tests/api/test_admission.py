@@ -66,8 +66,9 @@ def test_clients_who_wait_for_news(http: httpx.Client) -> None:
     with http.stream("GET", "/events") as feed:
         assert feed.status_code == 200
         for path in ("/events", f"/edits/{edit}?wait=30"):
-            refusal = http.get(path)
-            assert refusal.status_code == 429
+            with http.stream("GET", path) as refusal:
+                assert refusal.status_code == 429
+                refusal.read()
             assert refusal.json()["detail"].startswith("1 clients wait for news")
             assert refusal.headers["Retry-After"] == "1"
         assert http.get(f"/edits/{edit}").status_code == 200

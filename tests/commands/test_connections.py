@@ -144,6 +144,7 @@ def test_half_a_body_is_no_request(live: Live) -> None:
         client.sendall(head + b"Content-Length: %d\r\n\r\n" % (len(body) + 10) + body)
         time.sleep(0.1)
     wait_for(live, 0)
+    time.sleep(0.5)  # in which it would be taken
     assert (
         live.services.insights.edits(
             after=0, limit=1, owner=None, status=None, batch_id=None, submitted_with=None
