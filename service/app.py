@@ -1,9 +1,11 @@
 """The composition root: builds every part and wires them together."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
 
+from anyio.to_thread import current_default_thread_limiter
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -11,9 +13,12 @@ from opentelemetry.trace import Tracer
 
 from service import __version__
 from service.api import admin, ask, documentation, edits, events, log, openapi, operating, problems
+from service.api.admission import Admission
+from service.api.arrival import Arrival
 from service.api.bounds import BodyLimit
 from service.api.dependencies import Services
 from service.api.headers import SecurityHeaders, allow_origins
+from service.api.lanes import Lanes
 from service.api.limits import KeyLimits, Places
 from service.api.metrics import routes as metrics_routes
 from service.api.metrics.registry import Metrics
@@ -61,9 +66,9 @@ from service.storage.statistics import StatisticsStore
 from service.worker.worker import Worker
 
 DESCRIPTION = "Corrections to a language model: queued, applied in batches, logged, undone exactly."
-DRAIN_S = 5.0  # that texts have to end, once the server is told to stop
 # FastAPI's own spans hold paths and queries, and so prompts: `service.api.observing` makes ours.
 UNTRACED = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
+THREADS = 16  # for short calls that wait for the database; long ones have lanes of their own
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -204,6 +209,7 @@ def build(
         keys=keys,
         key_use=key_use,
         limits=KeyLimits(settings.rate_limit, settings.max_concurrent_per_key),
+        lanes=Lanes.of(settings.max_generations, settings.max_waiting),
         worker=applying,
         readiness=Readiness(applying, following, engine, insights),
         metrics=Metrics(engine, overlays, Census(database), apply.phases, applying),
@@ -237,13 +243,16 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = THREADS
         for one in at_work:
             one.start()
         yield
-        services.engine.drain(DRAIN_S)
-        services.engine.stop()
+        services.leave_off()
+        # In threads: the event loop sees to what ends them, should they take too long.
+        await asyncio.to_thread(services.engine.drain, services.settings.shutdown_s)
+        await asyncio.to_thread(services.engine.stop)
         for one in reversed(at_work):
-            one.stop()
+            await asyncio.to_thread(one.stop)
 
     app = FastAPI(
         title="Errata",
@@ -269,6 +278,8 @@ def create_app(services: Services, at_work: Sequence[Working]) -> FastAPI:
     openapi.install(app)
     app.add_middleware(Places)
     app.add_middleware(BodyLimit, limit=services.settings.max_body_bytes)
+    app.add_middleware(Arrival, seconds=services.settings.client_timeout_s)
+    app.add_middleware(Admission, most=services.settings.most_requests)
     app.add_middleware(Observing, metrics=services.metrics, spans=services.spans)
     app.add_middleware(
         CorrelationIdMiddleware,

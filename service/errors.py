@@ -91,8 +91,8 @@ class QueueFullError(ErrataError):
 class OverloadedError(ErrataError):
     retry_after_s = 1
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"{most} texts are being generated or wait, and no more are taken for now")
+    def __init__(self, most: int, what: str = "texts are being generated or wait") -> None:
+        super().__init__(f"{most} {what}, and no more are taken for now")
         self.most = most
 
 
@@ -148,6 +148,8 @@ class EditingError(ErrataError):
 
 class StoppedError(ErrataError):
     """Long work was told to stop; what was done is kept."""
+
+    retry_after_s = 5
 
 
 class LogCorruptError(StartupError):

@@ -21,6 +21,7 @@ NOT_OURS = {"ERRATA_URL", "ERRATA_API_KEY", "ERRATA_REFERENCE"}
 # As browsers send it: in small letters, without a path.
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 DATABASES = ("sqlite", "postgresql")
+LEAST_REQUESTS = 64  # at once, unless a number is set
 
 EditorName = Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"]
 
@@ -155,6 +156,30 @@ class Settings(BaseSettings):
         50, ge=1, description="versions between two snapshots, which make starts fast"
     )
     max_queue_depth: int = Field(100_000, ge=1, description="edits that wait; then 429")
+    max_requests: int | None = Field(
+        None,
+        ge=1,
+        description="requests answered at once, those that wait included; then 503; default: twice "
+        "the generations, 64 at least",
+    )
+    max_waiting: int = Field(
+        128, ge=1, description="clients that follow events or wait for an edit; then 429"
+    )
+    max_connections: int = Field(4_096, ge=1, description="connections at once; then 503")
+    client_timeout_s: float = Field(
+        30.0,
+        ge=0.1,
+        le=3_600.0,
+        description="seconds in which a request must have come whole, else 408; and that a client "
+        "may take nothing of its answer, before its connection is closed",
+    )
+    shutdown_s: float = Field(
+        6.0,
+        ge=0.0,
+        le=3_600.0,
+        description="seconds that texts and the batch at hand have to end, once the server is "
+        "told to; a second signal ends them at once",
+    )
     rate_limit: int | None = Field(
         None, ge=1, le=1_000_000, description="requests a minute of one key; then 429"
     )
@@ -270,6 +295,10 @@ class Settings(BaseSettings):
             return url.render_as_string(hide_password=False)
         # A folder's name may hold what means something in a URL.
         return URL.create("sqlite", database=str(self.data_dir / "errata.db")).render_as_string()
+
+    @property
+    def most_requests(self) -> int:
+        return self.max_requests or max(LEAST_REQUESTS, 2 * self.max_generations)
 
     @property
     def allowed_origins(self) -> list[str]:

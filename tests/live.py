@@ -3,14 +3,14 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from service.api.dependencies import Services
+from service.commands.web import Web
 from tests.conftest import built
 
 STARTS_WITHIN_S = 30.0
@@ -20,6 +20,7 @@ STARTS_WITHIN_S = 30.0
 class Live:
     port: int
     services: Services
+    connections: Set[object]  # that are open
 
     @property
     def url(self) -> str:
@@ -29,16 +30,7 @@ class Live:
 @contextlib.contextmanager
 def listening(folder: Path, **settings: object) -> Iterator[Live]:
     with built(folder, **settings) as (services, app):
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                port=0,
-                ws="none",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
+        server = Web(app, services, "127.0.0.1", 0)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
@@ -46,7 +38,8 @@ def listening(folder: Path, **settings: object) -> Iterator[Live]:
             while not server.started:
                 assert time.monotonic() < give_up, "the server did not start"
                 time.sleep(0.01)
-            yield Live(server.servers[0].sockets[0].getsockname()[1], services)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            yield Live(port, services, server.server_state.connections)
         finally:
             server.should_exit = True
             thread.join()

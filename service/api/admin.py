@@ -30,47 +30,49 @@ DryRun = Annotated[bool, Query(description="change nothing; tell what would chan
 
 
 @router.post("/batches/{batch_id}/rollback")
-def rollback_batch(
+async def rollback_batch(
     batch_id: BatchId, key: Admin, body: ChangeIn, services: ServicesDep, dry_run: DryRun = False
 ) -> VersionOut | PreviewOut:
     """Takes one batch out of history, as if it had never run. Again: no second version."""
-    return _change(services, BatchRollback(batch_id), key, body, dry_run)
+    return await _change(services, BatchRollback(batch_id), key, body, dry_run)
 
 
 @router.post("/batches/{batch_id}/restore")
-def restore_batch(
+async def restore_batch(
     batch_id: BatchId, key: Admin, body: ChangeIn, services: ServicesDep, dry_run: DryRun = False
 ) -> VersionOut | PreviewOut:
     """Puts a rolled-back batch at the end of history, with all its edits. An active one stays in
     its place and gets back the edits that were taken out of it. Again: no second version.
     """
-    return _change(services, BatchRestore(batch_id), key, body, dry_run)
+    return await _change(services, BatchRestore(batch_id), key, body, dry_run)
 
 
 @router.post("/edits/{edit_id}/rollback")
-def rollback_edit(
+async def rollback_edit(
     edit_id: EditId, key: Admin, body: ChangeIn, services: ServicesDep, dry_run: DryRun = False
 ) -> VersionOut | PreviewOut:
     """Takes one edit out of its batch, as if it had never been in it; with its last edit, the batch
     is rolled back too. Again: no second version.
     """
-    return _change(services, EditRollback(edit_id), key, body, dry_run)
+    return await _change(services, EditRollback(edit_id), key, body, dry_run)
 
 
 @router.post("/rollback")
-def rollback_to(
+async def rollback_to(
     key: Admin, body: RollbackToIn, services: ServicesDep, dry_run: DryRun = False
 ) -> VersionOut | PreviewOut:
     """Undoes everything after a version."""
-    return _change(services, RollbackTo(body.version), key, body, dry_run)
+    return await _change(services, RollbackTo(body.version), key, body, dry_run)
 
 
-def _change(
+async def _change(
     services: Services, change: Change, key: ApiKey, body: ChangeIn, dry_run: bool
 ) -> VersionOut | PreviewOut:
     history, expected = services.history, body.expected_version
+    run = services.lanes.changes.run
     if dry_run:
-        return PreviewOut.of(history.preview(change, expected_version=expected))
-    return VersionOut.of(
-        history.make(change, reason=body.reason, actor=key.actor, expected_version=expected)
+        return PreviewOut.of(await run(history.preview, change, expected_version=expected))
+    version = await run(
+        history.make, change, reason=body.reason, actor=key.actor, expected_version=expected
     )
+    return VersionOut.of(version)

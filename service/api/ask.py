@@ -17,7 +17,7 @@ from service.api.fields import (
 )
 from service.api.generated import CompareOut, GenerateOut, PieceOut, TextOf
 from service.api.guarded import Guarded
-from service.api.problems import FAILED_MIDWAY, documented
+from service.api.problems import documented, failed_midway
 from service.api.requests import CompareIn, GenerateIn, ScoreIn
 from service.api.responses import ScoreOut, TargetScore
 from service.api.streams import VERSION_HEADER, event_stream, framed, unless_gone
@@ -86,7 +86,7 @@ async def generate_from_body(
     if body.stream:
         answering = await services.ask.stream(*asked)
         frames = _frames(answering, services.engine.token_text)
-        return event_stream(answering.version, framed(frames, FAILED_MIDWAY))
+        return event_stream(answering.version, framed(frames, failed_midway))
     answer = await unless_gone(request, services.ask.generate(*asked))
     response.headers[VERSION_HEADER] = str(answer.version)
     return GenerateOut.answered(answer, services.engine.token_text)
@@ -99,10 +99,12 @@ async def _frames(answering: Answering, text_of: TextOf) -> AsyncIterator[str]:
 
 
 @router.post("/score", response_model_exclude_none=True, responses=OF_ONE_VERSION)
-def score(body: ScoreIn, services: ServicesDep, response: Response) -> ScoreOut:
+async def score(body: ScoreIn, services: ServicesDep, response: Response) -> ScoreOut:
     """How likely each of the targets is after the prompt."""
     asked = (body.prompt, body.targets, body.version, body.format)
-    version, scores = services.ask.score(*asked, explain=body.explain)
+    version, scores = await services.lanes.scoring.run(
+        services.ask.score, *asked, explain=body.explain
+    )
     response.headers[VERSION_HEADER] = str(version)
     text_of, pairs = services.engine.token_text, zip(body.targets, scores, strict=True)
     return ScoreOut(version=version, scores=[TargetScore.of(*pair, text_of) for pair in pairs])

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 from fastapi import Depends, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from service.api.lanes import Lanes
 from service.api.limits import KeyLimits
 from service.api.metrics.registry import Metrics
 from service.api.readiness import Readiness
@@ -44,10 +45,17 @@ class Services:
     keys: KeyRing
     key_use: KeyUse
     limits: KeyLimits
+    lanes: Lanes
     worker: Running | None  # none where this server applies no edits
     readiness: Readiness
     metrics: Metrics
     spans: Spans
+
+    def leave_off(self) -> None:
+        """The server is about to stop: nobody waits for news any more, and no batch is begun."""
+        self.insights.close()
+        if self.worker is not None:
+            self.worker.leave_off()
 
 
 async def services(request: Request) -> Services:

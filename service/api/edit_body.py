@@ -4,7 +4,6 @@ import json
 from typing import Annotated, Any, NoReturn
 
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 
 from service.api.dependencies import Services, ServicesDep
@@ -36,7 +35,7 @@ async def corrections(request: Request, services: ServicesDep) -> list[Correctio
     """One edit or `{"edits": [...]}`. Raises `InvalidRequestError` with every fault of every edit:
     its shape is checked first and, where that is right, its tokens.
     """
-    return await run_in_threadpool(_read, services, await request.body())
+    return await services.lanes.intake.run(_read, services, await request.body())
 
 
 Corrections = Annotated[list[Correction], Depends(corrections)]

@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from service.api.contract import KEYED, LOCATION
 from service.api.dependencies import (
@@ -57,7 +56,7 @@ async def submit_edits(
     """Takes one edit, or `{"edits": [...]}`, into the queue: all of them or none. Once this answers
     they are durable; follow them at `Location`.
     """
-    edits = await run_in_threadpool(
+    edits = await services.lanes.intake.run(
         services.intake.submit,
         body,
         actor=key.actor,
@@ -107,6 +106,8 @@ async def get_edit(
     ] = 0.0,
 ) -> EditOut:
     """One edit of one's own; with `wait`, as soon as it is settled or the time is up."""
+    if wait:
+        request.state.places.enter_context(services.lanes.seats.taken())
     waiting = services.insights.settled(edit_id, wait, key.sees)
     return EditOut.of(await unless_gone(request, waiting))
 

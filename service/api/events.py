@@ -3,20 +3,19 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from service.api.contract import KEYED, sent_events
 from service.api.dependencies import PAST_IDS, Services, ServicesDep, needs
 from service.api.guarded import Guarded
-from service.api.problems import FAILED_MIDWAY, documented
+from service.api.problems import documented, failed_midway
 from service.api.responses import EventOut
 from service.api.streams import STREAM_HEADERS, framed
 from service.domain.events import Event
 from service.domain.keys import ApiKey, Scope
 
 AGAIN_MS = 1_000  # after which a client whose stream has ended comes back
-FAILED = f"event: failure\ndata: {FAILED_MIDWAY}\n\n"
 
 router = APIRouter(route_class=Guarded, tags=["log"], responses=documented(*KEYED, 422))
 
@@ -29,6 +28,7 @@ router = APIRouter(route_class=Guarded, tags=["log"], responses=documented(*KEYE
 async def events(
     key: Annotated[ApiKey, needs(Scope.EDIT)],
     services: ServicesDep,
+    request: Request,
     after: Annotated[int, Query(ge=0, lt=PAST_IDS, description="begin after this event")] = 0,
     last_event_id: Annotated[
         int | None, Header(ge=0, lt=PAST_IDS, description="goes before `after`")
@@ -40,9 +40,11 @@ async def events(
     """Changes of one's own edits' states, and versions; an admin's key is shown everybody's. Each
     event's id is what a client goes on after; none is missed, and none comes twice.
     """
+    if follow:
+        request.state.places.enter_context(services.lanes.seats.taken())
     start = after if last_event_id is None else last_event_id
     return StreamingResponse(
-        framed(_frames(_found(services, key, start, follow)), FAILED),
+        framed(_frames(_found(services, key, start, follow)), _failure),
         media_type="text/event-stream",
         headers=STREAM_HEADERS,
     )
@@ -64,3 +66,7 @@ async def _frames(found: AsyncIterator[Event | None]) -> AsyncIterator[str]:
 
 def _frame(event: EventOut) -> str:
     return f"id: {event.id}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
+
+
+def _failure(status: int, detail: str) -> str:
+    return f"event: failure\ndata: {failed_midway(status, detail)}\n\n"

@@ -30,6 +30,7 @@ from service.errors import (
     OverloadedError,
     QueueFullError,
     RateLimitedError,
+    StoppedError,
     StoppingError,
     TooManyAtOnceError,
     UnknownModelError,
@@ -50,12 +51,20 @@ STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
     RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     TooManyAtOnceError: HTTPStatus.TOO_MANY_REQUESTS,
     StoppingError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoppedError: HTTPStatus.SERVICE_UNAVAILABLE,
     NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
 }
 
 # Each says when to try again.
-BUSY = (QueueFullError, OverloadedError, RateLimitedError, TooManyAtOnceError, StoppingError)
+BUSY = (
+    QueueFullError,
+    OverloadedError,
+    RateLimitedError,
+    TooManyAtOnceError,
+    StoppingError,
+    StoppedError,
+)
 CLIENT_LEFT = 499  # what web servers log for it
 UNSTORED = "storage does not answer; try again, with the same Idempotency-Key if there was one"
 RETRY_AFTER_S = 1
@@ -78,10 +87,10 @@ class Problem(BaseModel):
     errors: list[ProblemField] = []
 
 
-# The last frame of a stream that fails once its status is sent.
-FAILED_MIDWAY = json.dumps(
-    {"error": {"title": HTTPStatus(500).phrase, "status": 500, "detail": CRASHED}}
-)
+def failed_midway(status: int, detail: str) -> str:
+    """The last frame of a stream that fails once its status is sent."""
+    title = HTTPStatus(status).phrase
+    return json.dumps({"error": {"title": title, "status": status, "detail": detail}})
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
+
+from service.api.problems import CRASHED
+from service.errors import StoppingError
 
 T = TypeVar("T")
 
@@ -26,16 +30,20 @@ def event_stream(version: int, frames: AsyncIterator[str]) -> StreamingResponse:
     )
 
 
-async def framed(frames: AsyncIterator[str], failure: str) -> AsyncIterator[str]:
-    """`frames`; should they fail midway, the last one is `failure`: the answer has begun, and its
-    status can't tell any more.
+async def framed(
+    frames: AsyncIterator[str], failure: Callable[[int, str], str]
+) -> AsyncIterator[str]:
+    """`frames`; should they fail midway, the last one is a `failure` of a status and a reason: the
+    answer has begun, and its own status can't tell any more.
     """
     try:
         async for frame in frames:
             yield frame
+    except StoppingError as error:
+        yield failure(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     except Exception:
         logger.exception("a stream failed midway")
-        yield failure
+        yield failure(HTTPStatus.INTERNAL_SERVER_ERROR, CRASHED)
 
 
 async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:

@@ -6,7 +6,6 @@ import socket
 import sys
 import textwrap
 from collections.abc import Iterator
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -20,7 +19,6 @@ from service.storage.database import PRIVATE, is_shared
 from service.storage.keys import KeyRing
 
 HELP_WIDTH = 78  # a terminal's 80 columns, less the indent
-SHUTDOWN_S = 5  # for requests in flight, once the server was asked to end
 
 
 def settings_help() -> str:
@@ -105,9 +103,8 @@ def serve(
 
 def _serve(settings: Settings) -> None:
     # torch and transformers take seconds to import: only the server pays.
-    import uvicorn
-
     from service import app
+    from service.commands import web
     from service.journal import journal
     from service.tracing import traced
 
@@ -121,19 +118,7 @@ def _serve(settings: Settings) -> None:
         with or_fail():
             services, at_work = app.build(settings, database, tracer)
 
-        class Server(uvicorn.Server):
-            """Lets those who wait for an edit go as soon as it is asked to stop."""
-
-            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-                services.insights.close()
-                super().handle_exit(sig, frame)
-
-        config = uvicorn.Config(
-            app.create_app(services, at_work),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,  # its lines go where all others do
-            access_log=False,
-            timeout_graceful_shutdown=SHUTDOWN_S,
-        )
-        Server(config).run()
+        web.allow_connections(settings)
+        web.favour_answers()
+        served = app.create_app(services, at_work)
+        web.Web(served, services, settings.host, settings.port).run()

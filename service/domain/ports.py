@@ -31,6 +31,10 @@ class Running(Protocol):
         """Under which it works; None while another server has it."""
         ...
 
+    def leave_off(self) -> None:
+        """Tells it to end with what it is at; does not wait."""
+        ...
+
 
 class Current(Protocol):
     """Something that should keep up with the log."""

@@ -150,6 +150,10 @@ class Engine:
         """Takes no more texts, and waits until all have ended; whether they have."""
         return self._generator.drain(timeout_s)
 
+    def interrupt(self) -> None:
+        """Editing raises `StoppedError` from now on, at the next layer of the pass it is at."""
+        self._turns.interrupt()
+
     def stop(self) -> None:
         """Leaves no thread behind; texts that have not ended fail."""
         self._generator.stop()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from enum import Enum
 
 from service.domain.pulse import Pulse
+from service.errors import StoppedError
 
 # How far one that was away may have fallen behind: what it did not ask for it cannot claim later.
 CREDIT_S = 0.1
@@ -41,6 +42,7 @@ class Turns:
         self._since = 0.0
         self._waiting = dict.fromkeys(Party, 0)
         self._charged = dict.fromkeys(Party, 0.0)  # seconds, over the party's share
+        self._interrupted = False
         self._served = 0.0  # when serving gave its turn back
         self.holder = Pulse()  # the thread's that has the turn
         # The threads' that must go on; they may wait for their turn.
@@ -68,8 +70,16 @@ class Turns:
             self.holder.rest()
             self._changed.notify_all()
 
+    def interrupt(self) -> None:
+        """Editing is to end: it gets no further than to its next pause."""
+        self._interrupted = True
+
     def pause(self, party: Party) -> None:
-        """Lets the other party go first where that is its due."""
+        """Lets the other party go first where that is its due. Raises `StoppedError` once editing
+        was interrupted.
+        """
+        if self._interrupted and party is Party.EDITING:
+            raise StoppedError("the server is stopping")
         self.holder.bind()
         self.pulses[party].beat()
         if not self._waiting[party.other]:  # as it nearly always is: no lock is needed to see it

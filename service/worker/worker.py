@@ -60,11 +60,15 @@ class Worker:
             self._thread = self._made()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends the thread after the batch it is at."""
+    def leave_off(self) -> None:
+        """The thread ends after the batch it is at; does not wait for it."""
         self._stopping.set()
         self._preparation.stop()
         self._wakeups.announce()
+
+    def stop(self) -> None:
+        """Ends the thread after the batch it is at."""
+        self.leave_off()
         self._thread.join()
 
     @property
@@ -101,7 +105,7 @@ class Worker:
                     else:
                         self._lead(tenure)
             except StoppedError:
-                return
+                return  # what was claimed is claimed again under the next lease
             except LostLeaseError as error:
                 logger.warning("%s; its batch is another server's", error)
             except Exception:
@@ -131,7 +135,8 @@ class Worker:
     def _claim(self, lease: Lease) -> list[Edit]:
         if 0 < self._queue.depth() < self._max_batch:
             with self._pulse.patient():
-                self._stopping.wait(self._linger_s)  # others may join the batch
+                if self._stopping.wait(self._linger_s):  # others may join the batch
+                    return []
         return self._queue.claim(lease, self._max_batch)
 
     def _apply_or_split(self, edits: Sequence[Edit], lease: Lease) -> None:

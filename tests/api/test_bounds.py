@@ -12,6 +12,20 @@ from tests.api.conftest import idle_server
 from tests.conftest import Server
 
 MIB = 1 << 20
+# All that take a body.
+PATHS = (
+    "/edits",
+    "/generate",
+    "/score",
+    "/compare",
+    "/admin/batches/99/rollback",
+    "/admin/batches/99/restore",
+    "/admin/edits/99/rollback",
+    "/admin/rollback",
+    "/v1/completions",
+    "/v1/chat/completions",
+)
+FIELDS = ("metadata", "prompt", "messages", "edits", "reason", "nothing")
 JSON = {"Content-Type": "application/json"}
 
 
@@ -40,6 +54,17 @@ def test_a_body_has_at_most_a_mebibyte(chunked: bool, shared_server: Server) -> 
         assert problem["detail"] == "a body has at most 1048576 bytes"
         assert len(answer.headers["X-Request-ID"]) == 32
     assert say(shared_server.http) == " lev."
+
+
+@pytest.mark.parametrize("levels", [900, 1_000, 5_000, 50_000])
+def test_depth_is_refused_wherever_it_is(levels: int, shared_server: Server) -> None:
+    """Around where Python's own parser, Pydantic and what is ours would give up."""
+    deep = "[" * levels + "]" * levels
+    bodies = (deep, *(f'{{"prompt": "a", "target_new": "b", "{name}": {deep}}}' for name in FIELDS))
+    for path in PATHS:
+        for body in bodies:
+            answer = shared_server.http.post(path, content=body, headers=JSON)
+            assert answer.status_code == (400 if path.startswith("/v1") else 422)
 
 
 @pytest.mark.parametrize(

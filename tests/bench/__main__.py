@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.bench import editors, grace, growth, intake, memory, serving, starting
+from tests.bench import editors, grace, growth, intake, memory, overload, serving, starting
 from tests.bench.figure import Figure
 from tests.bench.machine import described
 
@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[[Progress], list[Figure]]] = {
     "serving": serving.run,
     "intake": intake.run,
     "starting": starting.run,
+    "overload": overload.run,
 }
 OUT = Path("build") / "bench.json"
 

@@ -12,6 +12,7 @@ from service.editing.requests import EditRequest
 from service.engine.engine import Engine
 from service.engine.running import Wanted
 from service.engine.turns import CREDIT_S, Party, Turn, Turns
+from service.errors import StoppedError
 from tests.engine.asking import say
 from tests.engine.overlays import loaded, tokens
 
@@ -21,6 +22,18 @@ SLICE_S = 0.002
 def turns(share: float = 0.5) -> tuple[Turn, Turn]:
     both = Turns(share, lambda: None)
     return Turn(both, Party.SERVING), Turn(both, Party.EDITING)
+
+
+def test_interrupted_editing_ends_at_its_next_pause_and_serving_does_not() -> None:
+    both = Turns(0.5, lambda: None)
+    serving, editing = Turn(both, Party.SERVING), Turn(both, Party.EDITING)
+    with editing.taken():
+        editing.pause()
+        both.interrupt()
+        with pytest.raises(StoppedError):
+            editing.pause()
+    with serving.taken():
+        serving.pause()
 
 
 def side_by_side(*works: Callable[[], None]) -> None:

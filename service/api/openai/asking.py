@@ -14,14 +14,12 @@ from service.api.openai.errors import error_body
 from service.api.openai.models import pinned
 from service.api.openai.requests import CompletionIn
 from service.api.openai.shapes import Shape
-from service.api.problems import CRASHED
 from service.api.streams import VERSION_HEADER, event_stream, framed, unless_gone
 from service.engine.running import Generation
 from service.operations.answering import Answering
 from service.operations.overlays import Pinned
 
 END = "[DONE]"
-FAILED_MIDWAY = json.dumps(error_body(500, CRASHED))
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ async def whole(
 
 
 def stream(asking: Asking, shape: Shape) -> Response:
-    frames = framed(_frames(asking, shape), FAILED_MIDWAY)
+    frames = framed(_frames(asking, shape), _failed_midway)
     return event_stream(asking.answering.version, frames)
 
 
@@ -78,3 +76,7 @@ async def _frames(asking: Asking, shape: Shape) -> AsyncIterator[str]:
     if asking.with_usage:
         yield shape.closing(asking.usage(texts)).model_dump_json()
     yield END
+
+
+def _failed_midway(status: int, detail: str) -> str:
+    return json.dumps(error_body(status, detail))
