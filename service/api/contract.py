@@ -5,8 +5,8 @@ from typing import Any
 Header = dict[str, Any]
 
 # What every route that asks for a key can answer: no key, one of a smaller scope, a body that is
-# too large, too many requests, and storage that does not answer.
-KEYED = (401, 403, 413, 429, 503)
+# late, too large or encoded, too many requests, and storage that does not answer.
+KEYED = (401, 403, 408, 413, 415, 429, 503)
 
 
 def _header(description: str, kind: str = "string") -> Header:

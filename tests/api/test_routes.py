@@ -2,6 +2,7 @@
 tried here without being named, and fails where it does not document what it answers.
 """
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -113,6 +114,18 @@ def test_a_body_too_large(
                 route.refuses(answer, 413)
 
 
+def test_an_encoded_body(
+    keyed: list[Route], shared_server: Server, subtests: pytest.Subtests
+) -> None:
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    for route in keyed:
+        with subtests.test(str(route)):
+            answer = shared_server.http.request(
+                route.method, route.address(), content=gzip.compress(b"{}"), headers=headers
+            )
+            route.refuses(answer, 415)
+
+
 def test_what_is_malformed(
     every_route: list[Route], shared_server: Server, subtests: pytest.Subtests
 ) -> None:
@@ -185,7 +198,7 @@ OPENAI = {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIEr
 
 def test_errors_are_documented_in_the_shape_they_have(keyed: list[Route]) -> None:
     for route in keyed:
-        assert route.errors.keys() >= {401, 403, 413, 503}, route
+        assert route.errors.keys() >= {401, 403, 408, 413, 415, 503}, route
         assert 500 not in route.errors, route
         for response in route.errors.values():
             assert response["content"] == (OPENAI if route.is_openai else PROBLEM), route
