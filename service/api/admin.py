@@ -9,7 +9,8 @@ from service.api.dependencies import BatchId, EditId, Services, ServicesDep, nee
 from service.api.guarded import Guarded
 from service.api.problems import documented
 from service.api.requests import ChangeIn, RollbackToIn
-from service.api.responses import PreviewOut, VersionOut
+from service.api.responses.log import VersionOut
+from service.api.responses.preview import PreviewOut
 from service.domain.keys import ApiKey, Scope
 from service.operations.changes import (
     BatchRestore,

@@ -15,11 +15,11 @@ from service.api.fields import (
     STREAM,
     Text,
 )
-from service.api.generated import CompareOut, GenerateOut, PieceOut, TextOf
 from service.api.guarded import Guarded
 from service.api.problems import documented, failed_midway
 from service.api.requests import CompareIn, GenerateIn, ScoreIn
-from service.api.responses import ScoreOut, TargetScore
+from service.api.responses.generated import CompareOut, GenerateOut, PieceOut, TextOf
+from service.api.responses.scores import ScoreOut, TargetScore
 from service.api.streams import VERSION_HEADER, event_stream, framed, unless_gone
 from service.domain.edits import Format
 from service.domain.keys import Scope

@@ -17,7 +17,7 @@ from service.api.dependencies import (
 )
 from service.api.guarded import Guarded
 from service.api.problems import documented
-from service.api.responses import BatchOut, BatchPage, VersionOut, VersionPage
+from service.api.responses.log import BatchOut, BatchPage, VersionOut, VersionPage
 from service.domain.keys import Scope
 
 router = APIRouter(

@@ -9,7 +9,7 @@ from service.api.contract import KEYED
 from service.api.dependencies import ServicesDep, needs
 from service.api.guarded import Guarded
 from service.api.problems import documented
-from service.api.responses import AboutOut, HealthOut, ReadyOut
+from service.api.responses.operating import AboutOut, HealthOut, ReadyOut
 from service.domain.keys import Scope
 
 router = APIRouter(route_class=Guarded, tags=["operating"])

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 
 from service.api.dependencies import Services
-from service.api.generated import Usage
 from service.api.openai.chat import ChatIn
 from service.api.openai.errors import error_body
 from service.api.openai.models import pinned
 from service.api.openai.requests import CompletionIn
 from service.api.openai.shapes import Shape
+from service.api.responses.generated import Usage
 from service.api.streams import VERSION_HEADER, event_stream, framed, unless_gone
 from service.engine.running import Generation
 from service.operations.answering import Answering

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from service.api.generated import TextOf
 from service.api.openai.responses import (
     ChatLogprobs,
     ChatToken,
     ChatTokenChosen,
     CompletionLogprobs,
 )
+from service.api.responses.generated import TextOf
 from service.engine.sampling import Choice
 
 HALF = "\N{REPLACEMENT CHARACTER}"  # how a token that is a part of a character reads

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from service.api.generated import Usage
+from service.api.responses.generated import Usage
 from service.engine.running import FinishReason
 
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from service.api.generated import TextOf, Usage
 from service.api.openai.logprobs import of_chat, of_completion
 from service.api.openai.responses import (
     Answered,
@@ -18,6 +17,7 @@ from service.api.openai.responses import (
     CompletionChoice,
     CompletionOut,
 )
+from service.api.responses.generated import TextOf, Usage
 from service.engine.running import Generation, Piece
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, Field
 
-from service.api.explained import FiringOut
+from service.api.responses.explained import FiringOut
 from service.engine.running import FinishReason, Generation, Piece
 from service.engine.sampling import Choice
 from service.operations.answering import Answer

@@ -1,0 +1,105 @@
+"""Edits, as they are queued, listed and counted."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.domain.edits import Edit, Format
+from service.domain.states import EditState
+from service.operations.insights import EditHits
+
+
+class QueuedEdit(BaseModel):
+    id: int
+    status: EditState
+    warnings: list[str] | None = Field(None, description="what may not have been meant")
+
+    @classmethod
+    def of(cls, edit: Edit) -> "QueuedEdit":
+        return cls(id=edit.id, status=edit.status, warnings=list(edit.correction.warnings) or None)
+
+
+class EditsAccepted(BaseModel):
+    edits: list[QueuedEdit]
+
+
+class EditOut(BaseModel):
+    id: int
+    status: EditState
+    editor: str
+    prompt: str
+    subject: str | None
+    target_new: str
+    target_true: str | None
+    paraphrases: list[str]
+    neighborhood: list[str]
+    metadata: dict[str, Any]
+    priority: int
+    format: Format
+    hyperparameters: dict[str, Any] = Field(description="given in place of the server's")
+    warnings: list[str]
+    batch_id: int | None
+    version: int | None = Field(description="the version that first held it")
+    supersedes: int | None = Field(
+        description="the edit, applied before, that gave this prompt another target"
+    )
+    error: str | None
+    note: str | None
+    probability_before: float | None = Field(description="of target_new, before its batch")
+    probability_after: float | None
+    verified: bool | None = Field(description="greedy decoding reaches target_new")
+    submitted_by: str
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, edit: Edit) -> "EditOut":
+        correction = edit.correction
+        return cls(
+            id=edit.id,
+            status=edit.status,
+            editor=correction.editor,
+            prompt=correction.prompt,
+            subject=correction.subject,
+            target_new=correction.target_new,
+            target_true=correction.target_true,
+            paraphrases=list(correction.paraphrases),
+            neighborhood=list(correction.neighborhood),
+            metadata=correction.metadata,
+            priority=correction.priority,
+            format=correction.format,
+            hyperparameters=correction.hyperparameters,
+            warnings=list(correction.warnings),
+            batch_id=edit.batch_id,
+            version=edit.version,
+            supersedes=edit.supersedes,
+            error=edit.error,
+            note=edit.note,
+            probability_before=edit.probability_before,
+            probability_after=edit.probability_after,
+            verified=edit.verified,
+            submitted_by=edit.submitted_by,
+            created_at=edit.created_at,
+            updated_at=edit.updated_at,
+        )
+
+
+class HitsOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    hits: int | None = Field(
+        description="tokens that a codebook entry of this edit answered, on any version"
+    )
+    since: datetime = Field(description="the server's start; nothing from before is counted")
+    reason: str | None = Field(description="why there is no count, if there is none")
+
+    @classmethod
+    def of(cls, hits: EditHits) -> "HitsOut":
+        return cls.model_validate(hits)
+
+
+class EditPage(BaseModel):
+    edits: list[EditOut]
+    next: int | None = Field(description="`after` of the next page; null on the last")
