@@ -18,7 +18,7 @@ def main() -> None:
     table = Table("route", *(f"{first}xx" for first in CLASSES))
     routes: dict[str, Counter[int]] = {}
     for (route, status), number in outcome.answers.items():
-        routes.setdefault(route, Counter())[status // 100] += number
+        routes.setdefault(route.partition(" ")[2], Counter())[status // 100] += number
     for route, counts in sorted(routes.items()):
         table.add_row(route, *(str(counts[first]) for first in CLASSES))
     console = Console()

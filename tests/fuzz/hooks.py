@@ -4,6 +4,7 @@ Each changes values that the document allows into others that it allows, and lea
 they are: a request that was made wrong on purpose stays wrong.
 """
 
+import json
 import math
 import os
 import re
@@ -126,6 +127,9 @@ def _keep_to_one_family(body: dict[str, Any]) -> None:
         body["editor"] = "grace"
     if isinstance(body.get("hyperparameters"), dict):
         body["hyperparameters"] = {}
+    # The document can't say what metadata may hold.
+    if isinstance(body.get("metadata"), dict) and r"\u0000" in json.dumps(body["metadata"]):
+        body["metadata"] = {}
     subject, prompt = body.get("subject"), body.get("prompt")
     if isinstance(subject, str) and subject.strip() and isinstance(prompt, str):
         body["subject"] = prompt
