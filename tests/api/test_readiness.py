@@ -140,8 +140,10 @@ def test_a_wedged_engine_thread(
     monkeypatch.setattr(owner, part, wedge(getattr(owner, part), released))
     with ThreadPoolExecutor() as pool:
         text = pool.submit(say, server.http)
-        becomes(server, reason)
-        released.set()
+        try:
+            becomes(server, reason)
+        finally:
+            released.set()  # the pool waits for its thread
         assert text.result() == " lev."
     becomes(server)
 
