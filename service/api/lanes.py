@@ -63,6 +63,6 @@ class Lanes:
         return cls(
             intake=Lane(4, 256, "requests with edits are being read or wait"),
             scoring=Lane(4, texts, "texts are being scored or wait"),
-            changes=Lane(2, 14, "changes of history are being made or wait"),
+            changes=Lane(2, 62, "changes of history are being made or wait"),
             seats=Seats(seats),
         )

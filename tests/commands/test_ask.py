@@ -57,7 +57,7 @@ def test_generate_explained(cli: Cli, version: int) -> None:
     ("prompt", "shown"),
     [
         ("[red]x[/red] [/] :smile: \\", "[red]x[/red] [/] :smile: \\"),
-        ("a\x1b[31m\rb", "a\\x1b[31m\\x0db"),
+        ("a\x1b[31m\rb", "a\\x1b[31m\\rb"),
         ("word " * 30, "word " * 30),
     ],
 )
