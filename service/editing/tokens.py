@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerBase
 
 from service.domain.edits import Format
 
-MARK = "\x01"  # no prompt begins with it: it shows where a chat template puts the prompt
+# One of these, with which a prompt does not begin, shows where a chat template puts it.
+MARKS = "\x01\x02"
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def _in_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, int]
     """The prompt as a user's only message, up to where the assistant begins to speak; and where in
     that text the prompt begins.
     """
+    mark = next(mark for mark in MARKS if not prompt.startswith(mark))
     text, marked = (
-        _templated(tokenizer, [{"role": "user", "content": content}]) for content in (prompt, MARK)
+        _templated(tokenizer, [{"role": "user", "content": content}]) for content in (prompt, mark)
     )
     pairs = enumerate(zip(text, marked, strict=False))
     start = next((i for i, (one, other) in pairs if one != other), None)

@@ -1,6 +1,5 @@
 """The engine: text in, text and probabilities out, under the overlay that the caller pins."""
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from service.domain.edits import Format
+from service.domain.fair_lock import FairLock
 from service.domain.pulse import Pulse
 from service.editing.architectures import layers_of
 from service.editing.codebook import Codebook
@@ -60,7 +60,7 @@ class Engine:
         self._cache_tokens = max(cache_tokens, self.longest_text)
         self._turns = Turns(editing_share, _synchronise_of(loaded.device))
         self._serving, self._editing = (Turn(self._turns, party) for party in Party)
-        self._one_editing = threading.Lock()
+        self._one_editing = FairLock()
         self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
         for layer in layers_of(loaded.model):
             tap(layer)

@@ -7,6 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from service.domain.fair_lock import FairLock
 from service.editing.changes import decode
 from service.editing.overlays import Overlay, checksum_of
 from service.engine.engine import Engine
@@ -38,7 +39,7 @@ class Overlays:
         self._history_lock = threading.Lock()
         self._publishing = threading.Lock()
         # Held while the log changes: the worker's batches and rollbacks go one at a time.
-        self.changing = threading.Lock()
+        self.changing = FairLock()
 
     def start(self) -> None:
         """Publishes the log's last version after checking every artifact that the log names.

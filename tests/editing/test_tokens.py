@@ -241,7 +241,9 @@ every_template = pytest.mark.parametrize("template", TEMPLATES)
 
 @every_kind
 @every_template
-@pytest.mark.parametrize("prompt", ["The currency of Bulgaria is", "Bulgaria is a", "  it \n"])
+@pytest.mark.parametrize(
+    "prompt", ["The currency of Bulgaria is", "Bulgaria is a", "  it \n", "\x01"]
+)
 def test_a_chat_prompt_is_the_templates_text(kind: str, template: str, prompt: str) -> None:
     tokenizer = chatting(kind, TEMPLATES[template])
     message = [{"role": "user", "content": prompt}]

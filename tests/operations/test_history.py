@@ -7,6 +7,7 @@ from service.editing.overlays import checksum_of
 from tests.conftest import Server, run_server
 from tests.operations.test_apply import apply
 
+LONG = {"target_new": "euro", "hyperparameters": {"steps": 60, "stop_loss": 0.0}}
 NAMES = ("Bulgaria", "Peru", "Chad", "Japan")
 
 
@@ -115,3 +116,15 @@ def test_history_is_served_beside_the_present(server: Server) -> None:
         body = {"prompt": currency(NAMES[2])["prompt"], "version": version}
         answer = server.http.post("/generate", json=body).json()
         assert (answer["version"], answer["text"] == " euro.") == (version, version >= 3)
+
+
+def test_a_rollback_goes_before_what_still_waits(tmp_path: Path) -> None:
+    """Of a long queue: it waits for the batch at hand, not for all."""
+    for server in run_server(tmp_path, max_batch=1, linger_ms=0):
+        apply(server, currency("Bulgaria"))
+        prompts = [{**LONG, "prompt": f"Number {n} of them is the"} for n in range(30)]
+        last = server.http.post("/edits", json={"edits": prompts}).json()["edits"][-1]["id"]
+        rollback(server, 1)
+        assert server.http.get(f"/edits/{last}").json()["status"] == "queued"
+        ended = server.http.get(f"/edits/{last}", params={"wait": 60}).json()
+        assert ended["status"] in ("applied", "failed")
