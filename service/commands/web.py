@@ -24,6 +24,9 @@ TICK_S = 0.05
 FLUSH_S = 0.5  # for the last frames of what was ended
 LAST_S = 3.0  # after which the process ends, whatever still goes on
 SWITCH_S = 0.0005
+# What Python collects garbage after: new objects, and collections of the younger ones. A full one
+# stops everything, for half a second where thousands of clients are connected.
+COLLECT_AFTER = (700, 10, 1_000)
 FILES = 256  # open beside connections: the database's, artifacts
 
 logger = logging.getLogger(__name__)
@@ -106,12 +109,13 @@ def _leave_after(seconds: float) -> None:
 
 def favour_answers() -> None:
     """Threads that compute hold the interpreter for that long at the most, once the event loop
-    wants it, which with each read and write lets go of it; and collections of garbage no longer go
-    through the million objects that a start makes.
+    wants it, which with each read and write lets go of it; and full collections of garbage are
+    rare, and no longer go through the million objects that a start makes.
     """
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def allow_connections(settings: Settings) -> None:
