@@ -58,8 +58,9 @@ def _is_deeper(value: object, levels: int) -> bool:
     return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
-# What `_check_text` asks for, as the document can say it.
-NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
+# What `_check_text` asks for, as the document can say it: Python's white space has some characters
+# more than JSON Schema's.
+NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"}
 Text = Annotated[
     StrictStr,
     Field(max_length=MAX_CHARACTERS, json_schema_extra=NOT_BLANK),
