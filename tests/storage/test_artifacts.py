@@ -83,9 +83,8 @@ def test_storage_in_trouble_is_one_line(
 
 def test_storage_that_nothing_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(
-        sys.modules["fsspec.registry"]._registry, "s3", raising=False
-    )  # if it was there before
+    known = sys.modules["fsspec.registry"]._registry
+    monkeypatch.delitem(known, "s3", raising=False)  # what another test has used
     with pytest.raises(StartupError, match=r"pip install 'errata-server\[s3\]'"):
         ArtifactStore("s3://bucket/prefix")
     with pytest.raises(StartupError, match="ERRATA_ARTIFACTS_URL: Protocol not known: s4"):
