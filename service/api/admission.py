@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.limits import UNLIMITED
-from service.api.problems import RETRY_AFTER_S, failure
+from service.api.problems import unavailable
 
 # Answers by themselves, whatever else goes on.
 LIVE = {"/health", "/health/live"}
@@ -38,7 +38,8 @@ class Admission:
             await self._app(scope, receive, send)
         elif self._under_way >= self._most + SPARE * (scope["path"] in UNLIMITED):
             await self._pace.wait(EARLY_S)
-            await _refusal(scope["path"], self._most)(scope, receive, send)
+            detail = f"{self._most} requests are being answered, and no more are taken for now"
+            await unavailable(scope["path"], detail)(scope, receive, send)
         else:
             await self._admitted(scope, receive, send)
 
@@ -75,8 +76,3 @@ class _Pace:
         self._free_at = min(due + cost_s, now + LONGEST_S)
         if due > now:
             await asyncio.sleep(due - now)
-
-
-def _refusal(path: str, most: int) -> ASGIApp:
-    detail = f"{most} requests are being answered, and no more are taken for now"
-    return failure(path, 503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})

@@ -3,7 +3,6 @@
 import asyncio
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import failure
@@ -14,7 +13,7 @@ ENCODED = "bodies are taken without a Content-Encoding: send the JSON as it is"
 
 class Arrival:
     """Middleware: a body that is encoded is answered with 415, since a few bytes can hold millions;
-    one that does not come whole in `seconds` with 408, and nothing is made of one that was cut off.
+    whoever reads one that does not come whole in `seconds` ends in 408.
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
@@ -39,25 +38,14 @@ class Arrival:
                 async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError:
-                raise LateError(self._seconds) from None
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
+                # What may still come is no request.
+                raise HTTPException(
+                    408, LATE.format(self._seconds), {"Connection": "close"}
+                ) from None
             whole = not message.get("more_body", False)
             return message
 
-        try:
-            await self._app(scope, in_time, send)
-        except LateError as error:
-            answer = failure(scope["path"], error.status_code, error.detail, (), error.headers)
-            await answer(scope, receive, send)
-        except ClientDisconnect:
-            return
-
-
-class LateError(HTTPException):
-    def __init__(self, seconds: float) -> None:
-        # What may still come is no request.
-        super().__init__(408, LATE.format(seconds), {"Connection": "close"})
+        await self._app(scope, in_time, send)
 
 
 def _encoding(scope: Scope) -> bytes:

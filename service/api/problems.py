@@ -135,6 +135,12 @@ def failure(
     return shape(status, detail, errors, headers)
 
 
+def unavailable(path: str, detail: str) -> Response:
+    """Not now: a 503 that says when to try again."""
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return failure(path, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+
+
 def field_name(location: Sequence[str | int]) -> str:
     """`("edits", 3, "subject")` as a reader would write it: `edits[3].subject`."""
     name = ""
@@ -239,8 +245,7 @@ def _on_leaving(_request: Request, _error: Exception) -> Response:
 def _on_unavailable(request: Request, error: Exception) -> Response:
     # The reason may name hosts and files.
     logger.error("storage is in trouble: %s", error)
-    status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_S)}
-    return failure(request.scope["path"], status, UNSTORED, headers=headers)
+    return unavailable(request.scope["path"], UNSTORED)
 
 
 def _on_crash(request: Request, error: Exception) -> Response:

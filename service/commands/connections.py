@@ -1,6 +1,5 @@
 """One client's connection, with bounds on what the web server by itself waits for without end."""
 
-import json
 import socket
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -9,7 +8,7 @@ import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from service.api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem
+from service.api.problems import MEDIA_TYPE, RETRY_AFTER_S, problem
 
 HEAD_BYTES = 65_536  # of one request's line and headers, together
 AFTER_S = 2.0  # in which the app answers first, where a body is late
@@ -98,8 +97,7 @@ class Connection(H11Protocol):
         if cycle is not None and cycle.response_started and not cycle.response_complete:
             self.transport.close()
             return
-        problem = Problem(title=status.phrase, status=status, detail=detail)
-        body = json.dumps(problem.model_dump(exclude={"errors"})).encode()
+        body = bytes(problem(status, detail).body)
         retry = (
             f"Retry-After: {RETRY_AFTER_S}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
         )
