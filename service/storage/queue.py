@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from service.domain.edits import Correction, Edit
@@ -144,6 +144,12 @@ class EditQueue:
             query = select(func.count()).where(EditRow.status == EditState.QUEUED)
             return session.scalar(query) or 0
 
+    def is_empty(self, lease: Lease) -> bool:
+        """Nothing is to be claimed under this lease."""
+        claimable = or_(EditRow.status == EditState.QUEUED, _left_behind(lease))
+        with self._database.read() as session:
+            return session.scalar(select(EditRow.id).where(claimable).limit(1)) is None
+
     def cancel(self, edit_id: int, actor: str, owner: str | None = None) -> Edit:
         """Takes a queued edit back; raises `ConflictError` once it is claimed, and `NotFoundError`,
         as for one that is not there, for one of another `owner`.
@@ -161,10 +167,7 @@ class EditQueue:
         """Claims the next batch: edits of one editor with one set of hyperparameters, by priority,
         then by age. Edits that another holder left in the middle of applying come back first.
         """
-        # Left behind: still applying, but not under this lease, and there is no other.
-        stale = (EditRow.status == EditState.APPLYING) & (
-            or_(EditRow.claimed_by.is_(None), EditRow.claimed_by != str(lease))
-        )
+        stale = _left_behind(lease)
         claimable = or_(EditRow.status == EditState.QUEUED, stale)
         order = (stale.desc(), EditRow.priority.desc(), EditRow.id)
         with self._database.write(quiet=True) as session:
@@ -207,6 +210,13 @@ class EditQueue:
         with self._database.write() as session:
             fence(session, lease)
             end(session, endings)
+
+
+def _left_behind(lease: Lease) -> ColumnElement[bool]:
+    """Still applying, but not under this lease, and there is no other."""
+    return (EditRow.status == EditState.APPLYING) & (
+        or_(EditRow.claimed_by.is_(None), EditRow.claimed_by != str(lease))
+    )
 
 
 def _owned(row: EditRow | None, edit_id: int, owner: str | None) -> EditRow:

@@ -133,6 +133,9 @@ class Worker:
                 self._wakeups.wait(seen, IDLE_S)
 
     def _claim(self, lease: Lease) -> list[Edit]:
+        # What comes from now on finds a worker that lets others join it.
+        if self._queue.is_empty(lease):
+            return []
         if 0 < self._queue.depth() < self._max_batch:
             with self._pulse.patient():
                 if self._stopping.wait(self._linger_s):  # others may join the batch

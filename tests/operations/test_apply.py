@@ -1,6 +1,8 @@
 """What becomes of a batch."""
 
+import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +11,13 @@ from sqlalchemy.exc import OperationalError
 
 from service.atlas import EDITS_FILE
 from service.atlas.edits import read_edits
+from service.domain.leases import Lease
 from service.editing.descent import descend
 from service.editing.grace import Grace
 from service.errors import EditingError
 from service.storage.log import Log
-from tests.conftest import Server
+from service.storage.queue import EditQueue
+from tests.conftest import Server, run_server
 
 LEV = {"prompt": "The currency of Bulgaria is the", "target_new": "euro"}
 
@@ -162,6 +166,29 @@ def test_a_target_that_is_not_reached_fails_and_leaves_no_trace(
         "greedy decoding does not reach the target",
     )
     assert server.http.get("/version").json()["version"] == 0
+
+
+def test_an_edit_that_comes_while_the_worker_looks_lets_others_join(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = EditQueue.is_empty
+    looked, answered = threading.Event(), threading.Event()
+
+    def slow(queue: EditQueue, lease: Lease) -> bool:
+        empty = honest(queue, lease)
+        if not looked.is_set():
+            looked.set()
+            answered.wait(30)
+        return empty
+
+    monkeypatch.setattr(EditQueue, "is_empty", slow)
+    for server in run_server(tmp_path, linger_ms=1000):
+        assert looked.wait(30)
+        server.http.post("/edits", json=LEV)
+        answered.set()
+        (second,) = apply(server, {**LEV, "prompt": "The currency of Peru is the"})
+        assert second["batch_id"] == server.http.get("/edits/1").json()["batch_id"] == 1
+        assert server.http.get("/batches/1").json()["metrics"]["edits"] == 2
 
 
 @pytest.mark.parametrize("reported", ["before the commit", "after the commit"])

@@ -64,6 +64,18 @@ def test_what_a_dead_holder_left_is_claimed_again_and_first(
     assert again[0].attempts == 2
 
 
+def test_it_is_empty_once_nothing_is_to_be_claimed(queue: EditQueue, leases: Leases) -> None:
+    dead = held(leases)
+    assert queue.is_empty(dead)
+    submit(queue, correction("a"), correction("b"))
+    queue.cancel(2, "key:1")
+    assert not queue.is_empty(dead)
+    queue.claim(dead, 9)
+    assert queue.is_empty(dead)
+    leases.give_back(dead)
+    assert not queue.is_empty(held(leases))
+
+
 def test_racing_claims_share_the_queue_out(queue: EditQueue, lease: Lease) -> None:
     submit(queue, *(correction(str(i)) for i in range(60)))
     claimed: list[Edit] = []
