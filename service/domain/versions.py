@@ -7,7 +7,7 @@ the answer the log already holds.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -52,25 +52,36 @@ class ActiveBatch:
 Active = tuple[ActiveBatch, ...]  # in the order in which they build on each other
 
 
-def active_batches(log: Sequence[Version], batch_of: Mapping[int, int]) -> list[Active]:
-    """For each version of `log` (version 0 first, none missing), the active batches in order.
-    `batch_of` names the batch of every edit in the versions' `edit_ids`.
+def active_batches(
+    log: Sequence[Version], batch_of: Mapping[int, int]
+) -> Iterator[tuple[Sequence[ActiveBatch], int]]:
+    """For each version of `log` (version 0 first, none missing), the active batches in order, and
+    how many of the first of them are those of the version before. It is one list that changes from
+    version to version, so that long logs take no more memory than their last version: copy what
+    shall last. `batch_of` names the batch of every edit in the versions' `edit_ids`.
     """
-    active: list[Active] = []
+    last_return = {v.parent: v.version for v in log if _returns(v)}
+    kept: dict[int | None, Active] = {}
+    active: list[ActiveBatch] = []
     for version in log:
-        if version.parent is not None and version.artifact is None:
-            active.append(active[version.parent])  # the very state of its parent
+        if _returns(version):
+            active[:] = kept[version.parent]
+            unchanged = 0
+            if last_return[version.parent] == version.version:
+                del kept[version.parent]
         else:
-            active.append(_after(active[-1] if active else (), version, batch_of))
-    return active
+            unchanged = _change(active, version, batch_of)
+        if version.version in last_return:
+            kept[version.version] = tuple(active)
+        yield active, unchanged
 
 
 def active_now(log: Sequence[Version], batch_of: Mapping[int, int]) -> Active:
     """The last of `active_batches`, without all the others."""
-    active: Active = ()
+    active: list[ActiveBatch] = []
     for version in steps_to_last(log):
-        active = _after(active, version, batch_of)
-    return active
+        _change(active, version, batch_of)
+    return tuple(active)
 
 
 class Step(Protocol):
@@ -102,31 +113,48 @@ def steps_to_last(log: Sequence[S]) -> list[S]:
     return steps[::-1]
 
 
-def replay_base(active: Sequence[Active], wanted: Active) -> tuple[int, Active]:
-    """Returns the latest version whose active batches (those of version 0 first) are the longest
-    beginning of `wanted`, and the batches that remain to be replayed on it (none: that version's
-    state is the answer).
+def replay_base(
+    log: Sequence[Version], batch_of: Mapping[int, int], wanted: Active
+) -> tuple[int, Active]:
+    """Returns the latest version whose active batches are the longest beginning of `wanted`, and
+    the batches that remain to be replayed on it (none: that version's state is the answer).
     """
-    best, best_length = 0, 0
-    for version, batches in enumerate(active):
-        if len(batches) >= best_length and wanted[: len(batches)] == batches:
-            best, best_length = version, len(batches)
+    best = best_length = common = 0
+    for version, (active, unchanged) in enumerate(active_batches(log, batch_of)):
+        common = min(common, unchanged)
+        while common < min(len(active), len(wanted)) and active[common] == wanted[common]:
+            common += 1
+        if common == len(active) >= best_length:
+            best, best_length = version, common
     return best, wanted[best_length:]
 
 
-def _after(before: Active, version: Version, batch_of: Mapping[int, int]) -> Active:
-    """What is active once `version` has added or taken out what it names."""
+def _returns(version: Version) -> bool:
+    """It is the very state of its parent."""
+    return version.parent is not None and version.artifact is None
+
+
+def _change(active: list[ActiveBatch], version: Version, batch_of: Mapping[int, int]) -> int:
+    """Adds or takes out what `version` names, which returns to no other; returns how many of the
+    first batches stay as they are.
+    """
     named: defaultdict[int, set[int]] = defaultdict(set)
     for edit in version.edit_ids:
         named[batch_of[edit]].add(edit)
-    if version.kind is VersionKind.ROLLBACK:
-        gone = set(version.batch_ids)
-        return tuple(
-            ActiveBatch(batch.id, batch.without | named[batch.id]) if batch.id in named else batch
-            for batch in before
+    rolls_back = version.kind is VersionKind.ROLLBACK
+    gone = set(version.batch_ids) if rolls_back else set()
+    unchanged = len(active)
+    if touched := gone | named.keys():
+        unchanged = next((i for i, batch in enumerate(active) if batch.id in touched), unchanged)
+        active[unchanged:] = [
+            _changed(batch, named[batch.id], rolls_back) if batch.id in named else batch
+            for batch in active[unchanged:]
             if batch.id not in gone
-        )
-    return tuple(
-        ActiveBatch(batch.id, batch.without - named[batch.id]) if batch.id in named else batch
-        for batch in before
-    ) + tuple(map(ActiveBatch, version.batch_ids))
+        ]
+    if not rolls_back:
+        active += map(ActiveBatch, version.batch_ids)
+    return unchanged
+
+
+def _changed(batch: ActiveBatch, edits: set[int], rolls_back: bool) -> ActiveBatch:
+    return ActiveBatch(batch.id, batch.without | edits if rolls_back else batch.without - edits)

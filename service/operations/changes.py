@@ -42,7 +42,7 @@ class BatchRollback:
         return tuple(batch for batch in past.now if batch.id != self.batch_id)
 
     def made_by(self, past: Past) -> int:
-        return past.changed_last(lambda active: _found(active, self.batch_id) is None)
+        return past.changed_last(self.batch_id, lambda batch: batch is None)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class BatchRestore:
         return tuple(whole if batch.id == self.batch_id else batch for batch in past.now)
 
     def made_by(self, past: Past) -> int:
-        return past.changed_last(lambda active: _found(active, self.batch_id))
+        return past.changed_last(self.batch_id, lambda batch: batch)
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,10 @@ class EditRollback:
         )
 
     def made_by(self, past: Past) -> int:
-        batch_id = past.edit(self.edit_id).batch_id
-
-        def is_out(active: Active) -> bool:
-            batch = None if batch_id is None else _found(active, batch_id)
-            return batch is None or self.edit_id in batch.without
-
-        return past.changed_last(is_out)
+        return past.changed_last(
+            past.edit(self.edit_id).batch_id,
+            lambda batch: batch is None or self.edit_id in batch.without,
+        )
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ class RollbackTo:
     def wanted(self, past: Past) -> Active:
         if self.version > past.last:
             raise NotFoundError("version", self.version)
-        return past.active[self.version]
+        return past.at(self.version)
 
     def made_by(self, past: Past) -> int:
         return past.last

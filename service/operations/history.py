@@ -66,7 +66,7 @@ class History:
             if wanted == past.now:
                 return past.versions[change.made_by(past)]
             _expect(past, expected_version)
-            replayed = self._replay(past.active, wanted)
+            replayed = self._replay(*past.base(wanted))
             effect = past.effect(wanted)
             content = replayed.artifact
             version = self._log.commit_change(
@@ -101,7 +101,7 @@ class History:
                 return Preview.of_nothing(past.versions[change.made_by(past)])
             _expect(past, expected_version)
             now = self._overlays.current
-            replayed = self._replay(past.active, wanted)
+            replayed = self._replay(*past.base(wanted))
             effect = past.effect(wanted)
         changed = sorted({*effect.rolled_back.edit_ids, *effect.restored.edit_ids})
         edits = [self._queue.get(edit) for edit in changed[:MOST_PROBES]]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from service.domain.batches import Batch
 from service.domain.edits import Edit
 from service.domain.effects import Effect, effect_of
-from service.domain.versions import Active, active_batches
+from service.domain.versions import Active, ActiveBatch, active_batches, active_now, replay_base
 from service.storage.log import Log
 from service.storage.queue import EditQueue
 
@@ -16,15 +16,15 @@ class Past:
         self._queue = queue
         self.versions = log.versions()
         edits = [edit for version in self.versions for edit in version.edit_ids]
-        self.active = active_batches(self.versions, log.batch_of(edits))
+        self._batch_of = log.batch_of(edits)
+        self.now = self.at(self.last)
 
     @property
     def last(self) -> int:
         return self.versions[-1].version
 
-    @property
-    def now(self) -> Active:
-        return self.active[-1]
+    def at(self, version: int) -> Active:
+        return active_now(self.versions[: version + 1], self._batch_of)
 
     def batch(self, batch_id: int) -> Batch:
         """Raises `NotFoundError`."""
@@ -34,10 +34,28 @@ class Past:
         """Raises `NotFoundError`."""
         return self._queue.get(edit_id)
 
-    def changed_last(self, look: Callable[[Active], object]) -> int:
-        """The last version at which `look` saw something else than before it."""
-        seen = [look(active) for active in self.active]
-        return next((v for v in range(self.last, 0, -1) if seen[v] != seen[v - 1]), 0)
+    def changed_last(
+        self, batch_id: int | None, look: Callable[[ActiveBatch | None], object]
+    ) -> int:
+        """The last version at which `look` saw something else of the batch than before it; None is
+        a batch that is not at work.
+        """
+        changed, seen = 0, look(None)
+        place = None
+        for version, (active, unchanged) in enumerate(
+            active_batches(self.versions, self._batch_of)
+        ):
+            if place is None or place >= unchanged:
+                rest = range(unchanged, len(active))
+                place = next((at for at in rest if active[at].id == batch_id), None)
+            sees = look(None if place is None else active[place])
+            if sees != seen:
+                changed, seen = version, sees
+        return changed
+
+    def base(self, wanted: Active) -> tuple[int, Active]:
+        """The version to build `wanted` on, and the batches that remain to be replayed."""
+        return replay_base(self.versions, self._batch_of, wanted)
 
     def effect(self, wanted: Active) -> Effect:
         """Of making `wanted` active."""

@@ -1,9 +1,8 @@
 """Makes the state of a list of batches out of the log's versions and stored targets."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.domain.versions import Active, replay_base
+from service.domain.versions import Active
 from service.editing.changes import decode, encode
 from service.editing.overlays import Overlay
 from service.engine.engine import Engine
@@ -35,9 +34,8 @@ class Replay:
         self._artifacts = artifacts
         self._overlays = overlays
 
-    def __call__(self, active: Sequence[Active], wanted: Active) -> Replayed:
-        """The state of `wanted`, in a log whose versions have the batches `active`."""
-        parent, remaining = replay_base(active, wanted)
+    def __call__(self, parent: int, remaining: Active) -> Replayed:
+        """The state of version `parent` with the batches `remaining` inserted after it."""
         before = state = self._overlays.at(parent).state
         content = None
         for replayed in remaining:
