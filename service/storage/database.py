@@ -2,8 +2,9 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,6 +28,7 @@ STORAGE_TROUBLE = (OSError, SQLAlchemyError)
 BUSY_TIMEOUT_MS = 10_000  # how long a writer waits for the one before it
 PRIVATE = 0o700  # the mode of folders that are made here
 UPGRADING = 0x657272617461  # a lock's number in PostgreSQL
+NAMED = 1_000  # ids in one query; databases bound how many parameters it has
 CHANNEL = "errata"  # on which PostgreSQL tells servers of each other's writes
 # A server that is stopped in the middle of a transaction holds nobody up for longer than that.
 _SESSION = (
@@ -45,6 +47,13 @@ T = TypeVar("T")
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def parts(ids: Collection[int]) -> Iterator[Sequence[int]]:
+    """The ids in parts that one query may name."""
+    some = iter(ids)
+    while part := list(islice(some, NAMED)):
+        yield part
 
 
 def racing(write: Callable[P, T]) -> Callable[P, T]:

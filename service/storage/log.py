@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,14 +15,12 @@ from service.domain.leases import Lease
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.errors import NotFoundError, StaleVersionError, StartupError
-from service.storage.database import Database, now, racing
+from service.storage.database import Database, now, parts, racing
 from service.storage.leases import fence
 from service.storage.queue import Ending, end
 from service.storage.rows import SYSTEM, WORKER, batch_of, move, version_of
 from service.storage.supersession import batch_of_edits, link
 from service.storage.tables import BatchRow, EditRow, EventRow, SnapshotRow, StoreRow, VersionRow
-
-CHUNK = 1_000  # ids named in one query
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,13 @@ class Log:
 
     def edits_of(self, batch_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
         """The edits of each of these batches, by the batch's id."""
-        query = select(BatchRow.id, BatchRow.edit_ids).where(BatchRow.id.in_(batch_ids))
+        query = select(BatchRow.id, BatchRow.edit_ids)
         with self._database.read() as session:
-            return {batch_id: tuple(edit_ids) for batch_id, edit_ids in session.execute(query)}
+            return {
+                batch_id: tuple(edit_ids)
+                for part in parts(batch_ids)
+                for batch_id, edit_ids in session.execute(query.where(BatchRow.id.in_(part)))
+            }
 
     def commit_batch(
         self, applied: AppliedBatch, *, built_on: int, lease: Lease
@@ -219,11 +221,12 @@ class Log:
                 (effect.rolled_back, BatchState.ROLLED_BACK, EditState.ROLLED_BACK),
                 (effect.restored, BatchState.APPLIED, EditState.APPLIED),
             ):
-                batches = select(BatchRow).where(BatchRow.id.in_(members.batch_ids))
-                for batch in session.scalars(batches):
-                    batch.status = batch_state
-                edits = _edits(session, members.edit_ids)
-                move(session, edits, state, actor, reason, version=number)
+                for part in parts(members.batch_ids):
+                    batches = update(BatchRow).where(BatchRow.id.in_(part))
+                    session.execute(batches.values(status=batch_state))
+                for part in parts(members.edit_ids):
+                    edits = session.scalars(select(EditRow).where(EditRow.id.in_(part)))
+                    move(session, edits, state, actor, reason, version=number)
             _record(session, number, actor, reason)
             return version_of(version)
 
@@ -252,12 +255,6 @@ class Log:
             if self.last() == built_on:
                 raise
             raise StaleVersionError(built_on, self.last()) from None  # another server was faster
-
-
-def _edits(session: Session, ids: Sequence[int]) -> Iterator[EditRow]:
-    for start in range(0, len(ids), CHUNK):
-        chunk = ids[start : start + CHUNK]
-        yield from session.scalars(select(EditRow).where(EditRow.id.in_(chunk)))
 
 
 def _record(session: Session, version: int, actor: str, reason: str | None) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.states import EditState
 from service.domain.versions import active_now
+from service.storage.database import parts
 from service.storage.rows import version_of
 from service.storage.tables import EditRow, VersionRow
 
@@ -44,8 +45,13 @@ def link(session: Session, rows: Sequence[EditRow]) -> None:
 
 def batch_of_edits(session: Session, edit_ids: Collection[int]) -> dict[int, int]:
     """The batch of each of these edits, by the edit's id."""
-    query = select(EditRow.id, EditRow.batch_id).where(EditRow.id.in_(edit_ids))
-    return {edit_id: batch_id for edit_id, batch_id in session.execute(query) if batch_id}
+    query = select(EditRow.id, EditRow.batch_id)
+    return {
+        edit_id: batch_id
+        for part in parts(edit_ids)
+        for edit_id, batch_id in session.execute(query.where(EditRow.id.in_(part)))
+        if batch_id
+    }
 
 
 def _places(session: Session) -> dict[int, int]:
