@@ -13,7 +13,7 @@ from service.commands.local import or_fail
 from service.commands.output import Exit, fail, out, print_table
 from service.commands.progress import progress_bar
 from service.evaluation.datasets import DatasetError, read_records
-from service.settings import load_settings
+from service.settings import EditorName, load_settings
 
 COLUMNS = ("values", "S", "ES", "PS", "NS", "seconds")
 SHOWN = 10  # of the best
@@ -24,7 +24,7 @@ def calibrate(
         Path,
         typer.Argument(help="Where to write the preset; trials lie beside it.", dir_okay=False),
     ],
-    editor: Annotated[str, typer.Option(metavar="NAME", help="Which editor.")] = "coachhook",
+    editor: Annotated[EditorName, typer.Option(metavar="NAME", help="Which editor.")] = "coachhook",
     dataset: Annotated[
         Path, typer.Option(help="Atlas's, CounterFact's or zsRE's form.", dir_okay=False)
     ] = EDITS_FILE,
