@@ -62,6 +62,7 @@ def calibrate(
         from service.evaluation.asking import known
         from service.evaluation.calibration import grid, run, trial, trial_from
 
+        known_preset = read_preset(preset) if preset.exists() else Preset()
         loaded = load(settings)
         engine = Engine(loaded)
         editors, _ = build_editors(settings, engine)
@@ -89,7 +90,6 @@ def calibrate(
                 advance(editor, len(done), len(points))
         done.sort(key=lambda one: one.score, reverse=True)
         best = done[0]
-        known_preset = read_preset(preset) if preset.exists() else Preset()
         source = (
             f"errata calibrate, {datetime.now(UTC):%Y-%m-%d}: S {best.score:.3f} on {len(facts)} "
             f"facts of {dataset.name} in batches of {batch}"
