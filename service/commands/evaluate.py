@@ -50,6 +50,9 @@ def evaluate(
 
     A server of its own serves the evaluation, unless --server is given.
     """
+    if json_file is not None and not json_file.parent.is_dir():
+        # Not after hours of edits.
+        fail(f"there is no folder {json_file.parent}", Exit.REFUSED)
     try:
         records = read_records(dataset, limit)
     except DatasetError as error:
