@@ -204,11 +204,11 @@ class Settings(BaseSettings):
         if url is not None:
             try:
                 dialect = make_url(url).get_dialect()
+                if dialect.name not in DATABASES:
+                    raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
                 dialect.import_dbapi()
             except (ArgumentError, ImportError) as error:
                 raise ValueError(f"no database can be reached by it: {error}") from None
-            if dialect.name not in DATABASES:
-                raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
         return url
 
     @field_validator("database_password_file")

@@ -44,7 +44,7 @@ class Observing:
         async def sent(message: Message) -> None:
             nonlocal status, version
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])  # not by its name
                 version = dict(message["headers"]).get(VERSION_HEADER.lower().encode())
             await send(message)
 

@@ -69,6 +69,9 @@ CLIENT_LEFT = 499  # what web servers log for it
 UNSTORED = "storage does not answer; try again, with the same Idempotency-Key if there was one"
 RETRY_AFTER_S = 1
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # that routes here may have
+# Pydantic names classes and dictionaries here, of which a client knows nothing.
+NO_OBJECT = {"model_type", "model_attributes_type", "dict_type"}
+NOT_AN_OBJECT = "must be a JSON object"
 CRASHED = "the server failed; its log has the reason"
 
 
@@ -153,6 +156,8 @@ def field_error(error: Mapping[str, Any], location: Sequence[str | int]) -> Fiel
     """One of Pydantic's errors without its own words for it, and without the input."""
     if error["type"] == "extra_forbidden":
         return FieldError(field_name(location), UNKNOWN_FIELD)
+    if error["type"] in NO_OBJECT:
+        return FieldError(field_name(location), NOT_AN_OBJECT)
     return FieldError(field_name(location), str(error["msg"]).removeprefix("Value error, "))
 
 

@@ -13,7 +13,7 @@ from service.commands.local import or_fail
 from service.commands.output import Exit, fail, out, print_table
 from service.commands.progress import progress_bar
 from service.evaluation.datasets import DatasetError, read_records
-from service.settings import load_settings
+from service.settings import EditorName, load_settings
 
 COLUMNS = ("values", "S", "ES", "PS", "NS", "seconds")
 SHOWN = 10  # of the best
@@ -24,7 +24,7 @@ def calibrate(
         Path,
         typer.Argument(help="Where to write the preset; trials lie beside it.", dir_okay=False),
     ],
-    editor: Annotated[str, typer.Option(metavar="NAME", help="Which editor.")] = "coachhook",
+    editor: Annotated[EditorName, typer.Option(metavar="NAME", help="Which editor.")] = "coachhook",
     dataset: Annotated[
         Path, typer.Option(help="Atlas's, CounterFact's or zsRE's form.", dir_okay=False)
     ] = EDITS_FILE,
@@ -62,6 +62,7 @@ def calibrate(
         from service.evaluation.asking import known
         from service.evaluation.calibration import grid, run, trial, trial_from
 
+        known_preset = read_preset(preset) if preset.exists() else Preset()
         loaded = load(settings)
         engine = Engine(loaded)
         editors, _ = build_editors(settings, engine)
@@ -89,7 +90,6 @@ def calibrate(
                 advance(editor, len(done), len(points))
         done.sort(key=lambda one: one.score, reverse=True)
         best = done[0]
-        known_preset = read_preset(preset) if preset.exists() else Preset()
         source = (
             f"errata calibrate, {datetime.now(UTC):%Y-%m-%d}: S {best.score:.3f} on {len(facts)} "
             f"facts of {dataset.name} in batches of {batch}"

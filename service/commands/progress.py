@@ -13,9 +13,18 @@ Advance = Callable[[str, int, int], None]
 
 @contextmanager
 def progress_bar(first: str) -> Iterator[Advance]:
-    """A bar with an estimate of the time left; `first` is what is done until it is told."""
+    """A bar with an estimate of the time left, on a terminal; `first` is what is done until it is
+    told.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
+    shown = Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,  # into a file it would write an empty line
+    )
+    with shown as progress:
         task = progress.add_task(first, total=None)
 
         def advance(what: str, done: int, total: int) -> None:

@@ -59,12 +59,15 @@ def check_address(host: str, port: int) -> None:
 
 @contextlib.contextmanager
 def alone(settings: Settings) -> Iterator[None]:
-    """Raises `StartupError` while another server works in the same data directory, unless they
-    share a database that tells each of what the other applies. The lock goes with the process,
-    however it ends.
+    """Makes the data directory. Raises `StartupError` if it can't be made, and while another server
+    works in it, unless they share a database that tells each of what the other applies. The lock
+    goes with the process, however it ends.
     """
     folder = settings.data_dir
-    folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartupError(f"ERRATA_DATA_DIR {folder} can't be made: {error.strerror}") from None
     if is_shared(settings.resolved_database_url):
         yield
         return

@@ -59,7 +59,7 @@ class EditQueue:
                     return [edit_of(row) for row in session.scalars(rows.order_by(EditRow.id))]
             depth = session.scalar(select(func.count()).where(EditRow.status == EditState.QUEUED))
             if (depth or 0) + len(corrections) > max_depth:
-                raise QueueFullError(depth or 0)
+                raise QueueFullError(depth or 0, max_depth)
             moment = now()
             submission = SubmissionRow(
                 actor=actor,

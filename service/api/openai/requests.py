@@ -9,6 +9,7 @@ from service.api.fields import (
     Count,
     NewTokens,
     Seed,
+    StopList,
     Temperature,
     TopP,
     WholeNumber,
@@ -18,7 +19,6 @@ from service.api.openai.fields import (
     Only,
     Penalty,
     PromptList,
-    StopList,
     Unused,
 )
 from service.api.requests import Wire
