@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.domain.edits import Correction, Edit
@@ -167,26 +167,26 @@ class EditQueue:
         """Claims the next batch: edits of one editor with one set of hyperparameters, by priority,
         then by age. Edits that another holder left in the middle of applying come back first.
         """
-        stale = _left_behind(lease)
-        claimable = or_(EditRow.status == EditState.QUEUED, stale)
-        order = (stale.desc(), EditRow.priority.desc(), EditRow.id)
+        order = (EditRow.priority.desc(), EditRow.id)
+        kind = (EditRow.editor, EditRow.hyperparameters)
+        rows: list[EditRow] = []
         with self._database.write(quiet=True) as session:
             fence(session, lease)
-            kind = tuple_(EditRow.editor, EditRow.hyperparameters)
-            first = (
-                select(EditRow.editor, EditRow.hyperparameters)
-                .where(claimable)
-                .order_by(*order)
-                .limit(1)
-            )
-            query = (
-                select(EditRow)
-                .where(claimable, kind.in_(first))
-                .order_by(*order)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-            )
-            rows = list(session.scalars(query))
+            # One after the other, each in its index's order: else all that wait would be sorted.
+            for claimable in (_left_behind(lease), EditRow.status == EditState.QUEUED):
+                first = select(*kind).where(claimable).order_by(*order).limit(1)
+                found = rows[0] if rows else session.execute(first).first()
+                if found is None:
+                    continue
+                query = (
+                    select(EditRow)
+                    .where(claimable, EditRow.editor == found.editor)
+                    .where(EditRow.hyperparameters == found.hyperparameters)
+                    .order_by(*order)
+                    .limit(limit - len(rows))
+                    .with_for_update(skip_locked=True)
+                )
+                rows += session.scalars(query)
             fresh = [row for row in rows if row.status == EditState.QUEUED]
             move(session, fresh, EditState.APPLYING, WORKER)
             for row in rows:
