@@ -42,6 +42,7 @@ from service.operations.history import History
 from service.operations.insights import Insights
 from service.operations.intake import EditLimits, Intake
 from service.operations.key_use import KeyUse
+from service.operations.making import Making
 from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
 from service.operations.probing import Probing
@@ -116,7 +117,7 @@ def build(
         engine,
         editors,
         family,
-        health,
+        Making(engine, health, spans),
         overlays,
         queue,
         store,
