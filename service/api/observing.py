@@ -8,8 +8,8 @@ from asgi_correlation_id import correlation_id
 from opentelemetry.trace import Span, StatusCode
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.failures import CLIENT_LEFT
 from service.api.metrics.registry import Metrics
-from service.api.problems import CLIENT_LEFT
 from service.api.streams import VERSION_HEADER
 from service.operations.spans import Spans
 

@@ -1,14 +1,12 @@
 """How far long work is, on standard error."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.commands.output import err
-
-# Told what is done, how much of it, and out of how much.
-Advance = Callable[[str, int, int], None]
+from service.domain.progress import Advance
 
 
 @contextmanager

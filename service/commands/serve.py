@@ -109,11 +109,12 @@ def _serve(settings: Settings) -> None:
     from service import app
     from service.commands import web
     from service.journal import journal
+    from service.operations.first_key import ensure_admin_key
     from service.tracing import traced
 
     with journal(settings), traced() as tracer, opened(settings) as database:
         with or_fail():
-            made = app.ensure_admin_key(settings, KeyRing(database))
+            made = ensure_admin_key(settings, KeyRing(database))
         # Before the model loads: if that fails, the key is in the database all the same.
         if made is not None:
             out.print("An admin key was made. It is shown only now:")

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from service.domain.progress import Advance
 from service.errors import ArchiveError, LogCorruptError
-from service.operations.verification import Advance
 from service.storage.artifacts import SUFFIX, ArtifactStore
 from service.storage.contents import Contents, contents
 from service.storage.database import Database, now

@@ -97,9 +97,7 @@ class CompletionIn(Asked):
 
     def prompts(self, known: Prompts) -> list[tuple[int, ...]]:
         return [
-            known.of_text(prompt, field="prompt")
-            if isinstance(prompt, str)
-            else known.of_tokens(prompt, "prompt")
+            known.of_text(prompt) if isinstance(prompt, str) else known.of_tokens(prompt, "prompt")
             for prompt in self.prompt
         ]
 
