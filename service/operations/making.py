@@ -66,7 +66,7 @@ class Making:
             clock.append(time.perf_counter())
             with self._spans.span("verify"):
                 health = self._health.of(current.overlay, overlay)
-                if health.disabled is not None:
+                if targets and health.disabled is not None:
                     ending = Ending(EditState.FAILED, health.disabled)
                     endings |= dict.fromkeys((target.edit_id for target in targets), ending)
                     continue

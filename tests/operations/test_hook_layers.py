@@ -190,6 +190,16 @@ def test_a_batch_that_harms_the_model_is_not_published(tmp_path: Path) -> None:
         assert len({version["checksum"] for version in versions}) == 1
 
 
+def test_a_batch_that_changes_nothing_harms_nothing(
+    memit: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a probe text whose perplexity is not a number it would be said for ever."""
+    apply(memit, fact("Bulgaria"))
+    monkeypatch.setattr("service.operations.health.perplexity", lambda *_: float("nan"))
+    (edit,) = apply(memit, fact("Peru", target_new="sol"))
+    assert (edit["status"], edit["note"]) == ("applied", "already true")
+
+
 @pytest.mark.parametrize("what", ["targets", "keys"])
 def test_what_is_not_finite_fails_alone(
     what: str, memit: Server, monkeypatch: pytest.MonkeyPatch
