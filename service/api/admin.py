@@ -24,7 +24,7 @@ router = APIRouter(
     route_class=Guarded,
     prefix="/admin",
     tags=["admin"],
-    responses=documented(*KEYED, 404, 409, 422),
+    responses=documented(*KEYED, 404, 409),
 )
 Admin = Annotated[ApiKey, needs(Scope.ADMIN)]
 DryRun = Annotated[bool, Query(description="change nothing; tell what would change")]

@@ -32,7 +32,7 @@ router = APIRouter(
     route_class=Guarded,
     tags=["ask"],
     dependencies=[needs(Scope.GENERATE)],
-    responses=documented(*KEYED, 404, 422),
+    responses=documented(*KEYED, 404),
 )
 
 

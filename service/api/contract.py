@@ -5,8 +5,9 @@ from typing import Any
 Header = dict[str, Any]
 
 # What every route that asks for a key can answer: no key, one of a smaller scope, a body that is
-# late, too large or encoded, too many requests, and storage that does not answer.
-KEYED = (401, 403, 408, 413, 415, 429, 503)
+# late, too large or encoded, a query that it does not know (below `/v1` that is a 400), too many
+# requests, and storage that does not answer.
+KEYED = (401, 403, 408, 413, 415, 422, 429, 503)
 
 
 def _header(description: str, kind: str = "string") -> Header:

@@ -24,7 +24,7 @@ from service.api.streams import unless_gone
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import EditState
 
-router = APIRouter(route_class=Guarded, tags=["edits"], responses=documented(*KEYED, 422))
+router = APIRouter(route_class=Guarded, tags=["edits"], responses=documented(*KEYED))
 Editor = Annotated[ApiKey, needs(Scope.EDIT)]
 IdempotencyKey = Annotated[
     str | None,

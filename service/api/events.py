@@ -17,7 +17,7 @@ from service.domain.keys import ApiKey, Scope
 
 AGAIN_MS = 1_000  # after which a client whose stream has ended comes back
 
-router = APIRouter(route_class=Guarded, tags=["log"], responses=documented(*KEYED, 422))
+router = APIRouter(route_class=Guarded, tags=["log"], responses=documented(*KEYED))
 
 
 @router.get(

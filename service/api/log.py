@@ -24,7 +24,7 @@ router = APIRouter(
     route_class=Guarded,
     tags=["log"],
     dependencies=[needs(Scope.EDIT)],
-    responses=documented(*KEYED, 422),
+    responses=documented(*KEYED),
 )
 
 

@@ -36,12 +36,10 @@ def install(app: FastAPI) -> None:
         if "Problem" not in document["components"]["schemas"]:
             _, extra = models_json_schema(UNSEEN, ref_template=REF_TEMPLATE)
             document["components"]["schemas"].update(extra["$defs"])
-            for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, for a 422
-                document["components"]["schemas"].pop(name)
             _write_whole_numbers(document)
             for path, operation in _operations(document):
                 if is_openai(path):
-                    operation["responses"].pop("422", None)  # FastAPI's; here it is a 400
+                    operation["responses"].pop("422", None)  # here it is a 400
                 for parameter in operation.get("parameters", []):
                     _leave_out_null(parameter["schema"])
                 for response in operation["responses"].values():

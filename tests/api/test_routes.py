@@ -151,6 +151,18 @@ def malformed(route: Route) -> Iterator[tuple[str, str, bytes]]:
             yield parameter["name"], f"{route.address()}?{parameter['name']}=x", b"{}"
 
 
+def test_a_parameter_that_no_route_has(
+    keyed: list[Route], shared_server: Server, subtests: pytest.Subtests
+) -> None:
+    """As `dry_run` misspelt, which must not make the change."""
+    for route in keyed:
+        with subtests.test(str(route)):
+            address = f"{route.address()}?dryrun=true"
+            answer = shared_server.http.request(route.method, address, content=b"{", headers=JSON)
+            route.refuses(answer, 400 if route.is_openai else 422)
+            assert "dryrun" in answer.text
+
+
 def test_what_is_not_there(
     keyed: list[Route], shared_server: Server, subtests: pytest.Subtests
 ) -> None:

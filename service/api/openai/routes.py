@@ -21,9 +21,9 @@ router = APIRouter(
     prefix="/v1",
     tags=["openai"],
     dependencies=[needs(Scope.GENERATE)],
-    responses=documented(*KEYED),
+    responses=documented(400, *KEYED),
 )
-ASKED = {**documented(400, 404), **streamable()}
+ASKED = {**documented(404), **streamable()}
 
 
 @router.post("/completions", response_model=CompletionOut, responses=ASKED)
