@@ -17,6 +17,10 @@ from service.storage.rows import WORKER, edit_of, move
 from service.storage.tables import EditRow, EventRow, SubmissionRow
 
 
+# Attempts that came to no end, as when each took its server down, before an edit is claimed alone.
+ALONE_AFTER = 3
+
+
 @dataclass(frozen=True)
 class Ending:
     """How a claimed edit ends without being applied."""
@@ -165,7 +169,8 @@ class EditQueue:
 
     def claim(self, lease: Lease, limit: int) -> list[Edit]:
         """Claims the next batch: edits of one editor with one set of hyperparameters, by priority,
-        then by age. Edits that another holder left in the middle of applying come back first.
+        then by age. Edits that another holder left in the middle of applying come back first, and
+        alone if that has happened to them often: then it is seen which one is at fault.
         """
         stale = _left_behind(lease)
         claimable = or_(EditRow.status == EditState.QUEUED, stale)
@@ -173,36 +178,36 @@ class EditQueue:
         with self._database.write(quiet=True) as session:
             fence(session, lease)
             kind = tuple_(EditRow.editor, EditRow.hyperparameters)
-            first = (
-                select(EditRow.editor, EditRow.hyperparameters)
-                .where(claimable)
-                .order_by(*order)
-                .limit(1)
-            )
+            first = select(EditRow.attempts).where(claimable).order_by(*order).limit(1)
+            alone = (session.scalar(first) or 0) >= ALONE_AFTER
             query = (
                 select(EditRow)
-                .where(claimable, kind.in_(first))
+                .where(claimable, kind.in_(first.with_only_columns(*kind.clauses)))
                 .order_by(*order)
-                .limit(limit)
+                .limit(1 if alone else limit)
                 .with_for_update(skip_locked=True)
             )
             rows = list(session.scalars(query))
             fresh = [row for row in rows if row.status == EditState.QUEUED]
             move(session, fresh, EditState.APPLYING, WORKER)
             for row in rows:
+                # What this holder could not end itself, a disk or the database was to blame for.
+                if not (row.claimed_by or "").startswith(f"{lease.holder}#"):
+                    row.attempts += 1
                 row.claimed_by = str(lease)
-                row.attempts += 1
             # A batch is applied in the order in which its edits were handed in.
             return sorted((edit_of(row) for row in rows), key=lambda edit: edit.id)
 
-    def release(self, lease: Lease, edit_ids: Sequence[int]) -> None:
-        """Gives claimed edits back: the next claim takes them again."""
+    def release(self, lease: Lease, edit_ids: Sequence[int], *, tried: bool) -> None:
+        """Gives claimed edits back: the next claim takes them again. What was not `tried` to its
+        end counts as no attempt.
+        """
         with self._database.write() as session:
             fence(session, lease)
             session.execute(
                 update(EditRow)
                 .where(EditRow.id.in_(edit_ids), EditRow.status == EditState.APPLYING)
-                .values(claimed_by=None)
+                .values(claimed_by=None, attempts=EditRow.attempts - int(not tried))
             )
 
     def end(self, lease: Lease, endings: Mapping[int, Ending]) -> None:

@@ -23,8 +23,8 @@ def submit(queue: EditQueue, *corrections: Correction, **fields: Any) -> list[Ed
     return queue.submit(corrections, **{**given, **fields})
 
 
-def held(leases: Leases) -> Lease:
-    lease = leases.take("tests")
+def held(leases: Leases, holder: str = "tests") -> Lease:
+    lease = leases.take(holder)
     assert lease is not None
     return lease
 
@@ -59,9 +59,36 @@ def test_what_a_dead_holder_left_is_claimed_again_and_first(
     assert prompts(queue.claim(dead, 1)) == ["a"]
     submit(queue, correction("urgent", priority=9))
     leases.give_back(dead)
-    again = queue.claim(held(leases), 1)
+    again = queue.claim(held(leases, "another"), 1)
     assert prompts(again) == ["a"]
     assert again[0].attempts == 2
+
+
+def test_what_ends_its_holders_is_claimed_alone_in_the_end(
+    queue: EditQueue, leases: Leases
+) -> None:
+    submit(queue, correction("a"), correction("b"))
+    claimed = []
+    for holder in "vwxyz":
+        lease = held(leases, holder)
+        claimed.append(prompts(queue.claim(lease, 9)))
+        leases.give_back(lease)
+    assert claimed == [["a", "b"]] * 3 + [["a"]] * 2
+
+
+def test_trouble_that_a_holder_outlives_is_no_attempt(queue: EditQueue, leases: Leases) -> None:
+    submit(queue, correction("a"))
+    for _ in range(5):  # as where a disk is full
+        lease = held(leases)
+        (edit,) = queue.claim(lease, 1)
+        leases.give_back(lease)
+    assert edit.attempts == 1
+    lease = held(leases)
+    queue.claim(lease, 1)
+    queue.release(lease, [edit.id], tried=False)
+    assert queue.claim(lease, 1)[0].attempts == 1
+    queue.release(lease, [edit.id], tried=True)
+    assert queue.claim(lease, 1)[0].attempts == 2
 
 
 def test_it_is_empty_once_nothing_is_to_be_claimed(queue: EditQueue, leases: Leases) -> None:
