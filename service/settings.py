@@ -20,6 +20,7 @@ NOT_OURS = {"ERRATA_URL", "ERRATA_API_KEY", "ERRATA_REFERENCE"}
 
 # As browsers send it: in small letters, without a path.
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+DATABASE = "errata.db"  # in the data directory, by default
 DATABASES = ("sqlite", "postgresql")
 LEAST_REQUESTS = 64  # at once, unless a number is set
 
@@ -209,6 +210,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"no database can be reached by it: {error}") from None
             if dialect.name not in DATABASES:
                 raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
+            if dialect.name == "sqlite" and make_url(url).database in (None, "", ":memory:"):
+                raise ValueError("it names no file, and what is in memory is lost with the server")
         return url
 
     @field_validator("database_password_file")
@@ -294,7 +297,7 @@ class Settings(BaseSettings):
             url = make_url(self.database_url).set(password=password)
             return url.render_as_string(hide_password=False)
         # A folder's name may hold what means something in a URL.
-        return URL.create("sqlite", database=str(self.data_dir / "errata.db")).render_as_string()
+        return URL.create("sqlite", database=str(self.data_dir / DATABASE)).render_as_string()
 
     @property
     def most_requests(self) -> int:

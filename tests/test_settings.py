@@ -264,6 +264,14 @@ def test_a_password_file_is_for_a_url_without_a_password(
     assert refusal() == reason
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_lies_in_a_file(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRATA_DATABASE_URL", url)
+    assert refusal() == (
+        "ERRATA_DATABASE_URL: it names no file, and what is in memory is lost with the server"
+    )
+
+
 def test_a_device_and_a_device_map_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERRATA_DEVICE_MAP", "balanced")
     assert load_settings().device_map == "balanced"

@@ -148,9 +148,17 @@ def open_database(url: str) -> Database:
 
 def make_folder(url: str) -> None:
     """Makes the folder of an SQLite file; for nobody else's eyes, as it holds what users wrote."""
+    file = file_of(url)
+    if file is not None:
+        file.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+
+
+def file_of(url: str) -> Path | None:
+    """SQLite's, by the name that it has without links; None for a database in no file of ours."""
     file = make_url(url).database
-    if not is_shared(url) and file and file != ":memory:":
-        Path(file).parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    if is_shared(url) or not file or file == ":memory:":
+        return None
+    return Path(file).resolve()
 
 
 def newest_revision() -> str | None:

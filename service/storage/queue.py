@@ -16,7 +16,6 @@ from service.storage.leases import fence
 from service.storage.rows import WORKER, edit_of, move
 from service.storage.tables import EditRow, EventRow, SubmissionRow
 
-
 # Attempts that came to no end, as when each took its server down, before an edit is claimed alone.
 ALONE_AFTER = 3
 
