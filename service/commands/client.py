@@ -12,6 +12,8 @@ from service.commands.output import Exit, fail
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0  # a long generation on a small machine
+# What answers that are not Errata's lead to.
+FOREIGN = (LookupError, TypeError, AttributeError, ValueError, RecursionError)
 # Of server-sent events, beside kinds and data.
 OTHER_LINES = ("", "id", "retry")
 
@@ -50,8 +52,6 @@ class Client:
                         raise ValueError(f"no server-sent event has '{name}'")
         except httpx.HTTPError as error:
             fail(f"no server answers at {self._http.base_url}: {error}", Exit.UNREACHABLE)
-        except ValueError:
-            fail(f"what answers at {self._http.base_url} is not Errata", Exit.UNREACHABLE)
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         try:
@@ -60,10 +60,7 @@ class Client:
             fail(f"no server answers at {self._http.base_url}: {error}", Exit.UNREACHABLE)
         if not response.is_success:
             _refused(response)
-        try:
-            return response.json()
-        except ValueError:
-            fail(f"what answers at {self._http.base_url} is not Errata", Exit.UNREACHABLE)
+        return response.json()
 
 
 def _lines(response: httpx.Response) -> Iterator[str]:
@@ -81,7 +78,7 @@ def _lines(response: httpx.Response) -> Iterator[str]:
 def _refused(response: httpx.Response) -> NoReturn:
     try:
         detail = response.json()["detail"]
-    except (ValueError, KeyError, TypeError):
+    except FOREIGN:
         detail = response.text[:500]
     code = Exit.UNREACHABLE if response.is_server_error else Exit.REFUSED
     fail(f"{response.status_code} {response.reason_phrase}: {detail}", code)
@@ -89,6 +86,9 @@ def _refused(response: httpx.Response) -> NoReturn:
 
 @contextlib.contextmanager
 def client() -> Iterator[Client]:
+    """Ends the command with one line if what the block makes of an answer shows that it is not
+    Errata's.
+    """
     url = os.environ.get("ERRATA_URL") or DEFAULT_URL
     key = os.environ.get("ERRATA_API_KEY", "").strip()
     if not key.isascii():
@@ -99,4 +99,7 @@ def client() -> Iterator[Client]:
     except httpx.InvalidURL as error:
         fail(f"ERRATA_URL '{url}' is no address: {error}", Exit.UNREACHABLE)
     with http:
-        yield Client(http)
+        try:
+            yield Client(http)
+        except FOREIGN:
+            fail(f"what answers at {http.base_url} is not Errata", Exit.UNREACHABLE)
