@@ -35,9 +35,16 @@ _SESSION = (
     f"-c lock_timeout={BUSY_TIMEOUT_MS} -c idle_in_transaction_session_timeout={BUSY_TIMEOUT_MS} "
     f"-c statement_timeout={2 * BUSY_TIMEOUT_MS} -c timezone=UTC"
 )
+# Nor does a server that is gone without a word: the system by itself would wait for hours.
+_GONE_AFTER = {
+    "keepalives_idle": 10,  # seconds without a word, until it is asked whether it is there
+    "keepalives_interval": 5,  # seconds between two questions
+    "keepalives_count": 3,  # that it may leave unanswered
+    "tcp_user_timeout": 25_000,  # milliseconds that it may take to hear what it was sent
+}
 POSTGRESQL: dict[str, Any] = {
     "pool_pre_ping": True,  # a connection that broke while it rested is made anew
-    "connect_args": {"connect_timeout": 5, "options": _SESSION},
+    "connect_args": {"connect_timeout": 5, "options": _SESSION, **_GONE_AFTER},
 }
 
 
