@@ -4,6 +4,7 @@ import asyncio
 
 from anyio import CapacityLimiter, to_thread
 
+from service.api.streams import unheard
 from service.domain.ports import Current, Running
 from service.domain.versions import Version
 from service.engine.engine import Engine
@@ -43,6 +44,7 @@ class Readiness:
         if self._look is None or self._look.done():
             look = to_thread.run_sync(self._insights.version, 0, limiter=self._thread)
             self._look = asyncio.ensure_future(look)
+            self._look.add_done_callback(unheard)
         try:
             await asyncio.wait_for(asyncio.shield(self._look), PATIENCE_S)
         except STORAGE_TROUBLE:  # `OSError` also when it takes too long

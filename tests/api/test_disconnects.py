@@ -1,5 +1,7 @@
 """Over a real socket, a client who leaves frees the slot of its text."""
 
+import asyncio
+import gc
 import json
 import logging
 import socket
@@ -9,8 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from fastapi import Request
+from starlette.requests import ClientDisconnect
 from transformers.generation.continuous_batching.continuous_api import ContinuousBatchProcessor
 
+from service.api.streams import unless_gone
 from tests.api.calls import PROMPT
 from tests.conftest import ADMIN_KEY
 from tests.live import Live, listening, unfinished, without_ends
@@ -161,3 +166,25 @@ def test_nothing_is_scored_for_clients_who_have_left(
         assert b"200 OK" in client.recv(4_096)
         client.close()
     assert scored == ["staying"] * SCORING
+
+
+def test_what_fails_when_its_client_has_left_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio would log it with its message."""
+
+    async def answer() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            raise ValueError(PROMPT)
+
+    async def left() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def ask() -> None:
+        with pytest.raises(ClientDisconnect):
+            await unless_gone(Request({"type": "http"}, left), answer())
+        await asyncio.sleep(0.01)
+        gc.collect()
+
+    asyncio.run(ask())
+    assert caplog.records == []

@@ -1,4 +1,4 @@
-"""Connections to a PostgreSQL whose machine is gone: no word comes, and no end of the connection."""
+"""Connections to a PostgreSQL whose machine is gone: nothing comes, not even their end."""
 
 import os
 import socket
