@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as QueueTimeoutError
@@ -119,16 +119,28 @@ class Database:
                     session.execute(select(func.pg_notify(CHANNEL, "")))
 
     def upgrade(self) -> None:
-        """Brings the schema to the newest revision."""
+        """Brings the schema to the newest revision. Raises `StartupError` for an SQLite file of
+        another program's.
+        """
         with self.engine.begin() as connection:
             if self.is_shared:  # two servers may be told to at once
                 connection.execute(select(func.pg_advisory_xact_lock(UPGRADING)))
+            elif _revision(connection) is None:
+                self._check_empty(connection)
             command.upgrade(alembic_config(connection), "head")
+
+    def _check_empty(self, connection: Connection) -> None:
+        names = set(inspect(connection).get_table_names()) - {"alembic_version"}
+        if names:
+            raise StartupError(
+                f"{self.engine.url.database} is no database of Errata's: it has a table "
+                f"'{min(names)}', and no revision"
+            )
 
     def revision(self) -> str | None:
         """The schema's revision; None for an empty database."""
         with self.engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            return _revision(connection)
 
     def is_current(self) -> bool:
         return self.revision() == newest_revision()
@@ -177,6 +189,10 @@ def alembic_config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     return config
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _configure_sqlite(engine: Engine) -> None:
