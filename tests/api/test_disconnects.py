@@ -169,7 +169,7 @@ def test_nothing_is_scored_for_clients_who_have_left(
 
 
 def test_what_fails_when_its_client_has_left_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    """asyncio would log it with its message."""
+    """By itself asyncio logs it with its message."""
 
     async def answer() -> None:
         try:
