@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, func, insert, or_, select, tuple_, update
@@ -15,6 +16,9 @@ from service.storage.database import Database, now, racing
 from service.storage.leases import fence
 from service.storage.rows import WORKER, edit_of, move
 from service.storage.tables import EditRow, EventRow, SubmissionRow
+
+PAGE_CHARACTERS = 1 << 22  # of its edits, after which a page ends: one edit may have a million
+READ_AT_ONCE = 50  # rows
 
 # Attempts that came to no end, as when each took its server down, before an edit is claimed alone.
 ALONE_AFTER = 3
@@ -125,11 +129,12 @@ class EditQueue:
         status: EditState | None = None,
         batch_id: int | None = None,
         submitted_with: int | None = None,
-    ) -> list[Edit]:
-        """Edits with an id above `after`, oldest first. `submitted_with` asks for those that were
-        handed in together with that edit; `owner`, if there is one, for those that are its own.
+    ) -> tuple[list[Edit], bool]:
+        """Edits with an id above `after`, oldest first, and whether there are more: a page of long
+        ones ends before its `limit`. `submitted_with` asks for those that were handed in together
+        with that edit; `owner`, if there is one, for those that are its own.
         """
-        query = select(EditRow).where(EditRow.id > after).order_by(EditRow.id).limit(limit)
+        query = select(EditRow).where(EditRow.id > after).order_by(EditRow.id).limit(limit + 1)
         if owner is not None:
             query = query.where(EditRow.submitted_by == owner)
         if status is not None:
@@ -139,8 +144,17 @@ class EditQueue:
         if submitted_with is not None:
             one = select(EditRow.submission_id).where(EditRow.id == submitted_with)
             query = query.where(EditRow.submission_id == one.scalar_subquery())
-        with self._database.read() as session:
-            return [edit_of(row) for row in session.scalars(query)]
+        found: list[Edit] = []
+        characters = 0
+        query = query.execution_options(yield_per=READ_AT_ONCE)
+        # What is not read to its end keeps a cursor of PostgreSQL's open.
+        with self._database.read() as session, closing(session.scalars(query)) as rows:
+            for row in rows:
+                if len(found) == limit or characters > PAGE_CHARACTERS:
+                    return found, True
+                found.append(edit_of(row))
+                characters += len(repr(found[-1].correction))
+        return found, False
 
     def depth(self) -> int:
         with self._database.read() as session:

@@ -103,6 +103,21 @@ def test_it_is_empty_once_nothing_is_to_be_claimed(queue: EditQueue, leases: Lea
     assert not queue.is_empty(held(leases))
 
 
+def test_a_page_of_long_edits_is_short(queue: EditQueue) -> None:
+    """However many may be asked for: a thousand of a million characters each fit no memory."""
+    long = correction("a", metadata={"note": "x" * 1_000_000})
+    submit(queue, *[long] * 12)
+    pages, after, more = [], 0, True
+    while more:
+        page, more = queue.page(after=after, limit=1_000)
+        pages.append([edit.id for edit in page])
+        after = pages[-1][-1]
+    assert pages == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12]]
+    page, more = queue.page(after=0, limit=2)
+    assert ([edit.id for edit in page], more) == ([1, 2], True)
+    assert queue.page(after=10, limit=2)[1] is False
+
+
 def test_racing_claims_share_the_queue_out(queue: EditQueue, lease: Lease) -> None:
     submit(queue, *(correction(str(i)) for i in range(60)))
     claimed: list[Edit] = []
