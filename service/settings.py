@@ -204,13 +204,18 @@ class Settings(BaseSettings):
     def _has_a_driver(cls, url: str | None) -> str | None:
         if url is not None:
             try:
-                dialect = make_url(url).get_dialect()
+                parsed = make_url(url)
+                dialect = parsed.get_dialect()
                 dialect.import_dbapi()
             except (ArgumentError, ImportError) as error:
                 raise ValueError(f"no database can be reached by it: {error}") from None
+            except ValueError:  # whose message quotes what may be a password's second half
+                raise ValueError("its port is no number") from None
+            if "@" in (parsed.host or ""):  # the same would stand in every error of a connection
+                raise ValueError("an @ in a name or a password is written as %40")
             if dialect.name not in DATABASES:
                 raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
-            if dialect.name == "sqlite" and make_url(url).database in (None, "", ":memory:"):
+            if dialect.name == "sqlite" and parsed.database in (None, "", ":memory:"):
                 raise ValueError("it names no file, and what is in memory is lost with the server")
         return url
 
