@@ -148,6 +148,7 @@ check "no compiler, make, pip or downloads of pip are in it" none find "$root" -
     \( -path '*/bin/*' \( -name '*gcc*' -o -name '*g++*' -o -name cc -o -name make -o -name ld \
     -o -name 'pip*' \) \) -o -path "$root/root/.cache/*" -o -path "$packages/pip"
 check "torch is for CPUs" grep -q "^__version__ = .*+cpu'" "$packages/torch/version.py"
+check "what traces and S3 need is in it" test -d "$packages/opentelemetry/sdk" -a -d "$packages/s3fs"
 check "the bundled model is in it" cmp service/atlas/model/model.safetensors \
     "$packages/service/atlas/model/model.safetensors"
 

@@ -25,7 +25,6 @@ from service.api.metrics.registry import Metrics
 from service.api.observing import Observing
 from service.api.openai import routes as openai_routes
 from service.api.readiness import Readiness
-from service.domain.keys import KeyState, Scope
 from service.domain.ports import Working
 from service.editing.overlays import BASE_CHECKSUM
 from service.editing.preset_files import Preset, read_preset
@@ -43,6 +42,7 @@ from service.operations.history import History
 from service.operations.insights import Insights
 from service.operations.intake import EditLimits, Intake
 from service.operations.key_use import KeyUse
+from service.operations.making import Making
 from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
 from service.operations.probing import Probing
@@ -55,9 +55,9 @@ from service.operations.wakeups import Wakeups
 from service.settings import Role, Settings
 from service.storage.artifacts import ArtifactStore
 from service.storage.census import Census
-from service.storage.database import Database, now
+from service.storage.database import Database
 from service.storage.events import Events
-from service.storage.keys import KeyRing, new_secret
+from service.storage.keys import KeyRing
 from service.storage.leases import Leases
 from service.storage.listening import Listener
 from service.storage.log import Log
@@ -70,32 +70,6 @@ DESCRIPTION = "Corrections to a language model: queued, applied in batches, logg
 UNTRACED = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
 THREADS = 16  # for short calls that wait for the database; long ones have lanes of their own
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
-
-def ensure_admin_key(settings: Settings, keys: KeyRing) -> str | None:
-    """Makes sure that there is a key. Returns the secret if one was made: it is shown this once.
-
-    Raises `StartupError` for an address that others can reach while no key was configured, and for
-    a configured key that was revoked or has expired.
-    """
-    given = settings.configured_admin_key
-    if given is not None:
-        key = keys.add("admin", Scope.ADMIN, given)
-        state: str = key.state(now())
-        if key.scope is not Scope.ADMIN:
-            state = f"of scope '{key.scope}'"
-        if state != KeyState.ACTIVE:
-            raise StartupError(f"the configured admin key is known here and {state}")
-        return None
-    if keys.any_active():
-        return None
-    if settings.listens_beyond_loopback:
-        raise StartupError(
-            f"ERRATA_HOST is {settings.host}, which others can reach, and no key is configured: "
-            "set ERRATA_ADMIN_KEY_FILE, or run `errata keys create --scope admin` first"
-        )
-    secret = new_secret()
-    return None if keys.add_first("admin", Scope.ADMIN, secret) is None else secret
 
 
 def load(settings: Settings) -> LoadedModel:
@@ -143,7 +117,7 @@ def build(
         engine,
         editors,
         family,
-        health,
+        Making(engine, health, spans),
         overlays,
         queue,
         store,

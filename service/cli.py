@@ -26,8 +26,9 @@ from service.commands.client import DEFAULT_URL
 app = typer.Typer(
     help="An editing server for language models.\n\n`serve`, `keys`, `db`, `stats`, `calibrate`, "
     "`export-model`, `log verify`, `log export` and `log import` work on this machine, with the "
-    "settings that `errata serve --help` lists. All other commands talk to a running server: they "
-    f"read ERRATA_URL (default: {DEFAULT_URL}) and ERRATA_API_KEY.\n\n"
+    "settings that `errata serve --help` lists; `evaluate` starts a server for itself, unless told "
+    "otherwise. All other commands talk to a running server: they read ERRATA_URL (default: "
+    f"{DEFAULT_URL}) and ERRATA_API_KEY.\n\n"
     "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no server answers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

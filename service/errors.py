@@ -83,9 +83,12 @@ class IdempotencyError(ErrataError):
 class QueueFullError(ErrataError):
     retry_after_s = 5
 
-    def __init__(self, depth: int) -> None:
-        super().__init__(f"the queue holds {depth} edits and takes no more for now")
+    def __init__(self, depth: int, most: int) -> None:
+        super().__init__(
+            f"the queue holds {depth} of at most {most} edits, and has no room for these"
+        )
         self.depth = depth
+        self.most = most
 
 
 class OverloadedError(ErrataError):

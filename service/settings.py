@@ -13,6 +13,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.errors import StartupError
+from service.secret_files import check_key, read_key, read_password
 
 PREFIX = "ERRATA_"
 # Read by the command line's client and by the tests, not by the server.
@@ -204,17 +205,15 @@ class Settings(BaseSettings):
     def _has_a_driver(cls, url: str | None) -> str | None:
         if url is not None:
             try:
-                parsed = make_url(url)
+                parsed = _parsed(url)
                 dialect = parsed.get_dialect()
+                if dialect.name not in DATABASES:
+                    raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
                 dialect.import_dbapi()
             except (ArgumentError, ImportError) as error:
                 raise ValueError(f"no database can be reached by it: {error}") from None
-            except ValueError:  # whose message quotes what may be a password's second half
-                raise ValueError("its port is no number") from None
             if "@" in (parsed.host or ""):  # the same would stand in every error of a connection
                 raise ValueError("an @ in a name or a password is written as %40")
-            if dialect.name not in DATABASES:
-                raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
             if dialect.name == "sqlite" and parsed.database in (None, "", ":memory:"):
                 raise ValueError("it names no file, and what is in memory is lost with the server")
         return url
@@ -222,7 +221,7 @@ class Settings(BaseSettings):
     @field_validator("database_password_file")
     @classmethod
     def _holds_a_password(cls, file: Path | None) -> Path | None:
-        if file is not None and not _read_password(file):
+        if file is not None and not read_password(file):
             raise ValueError(f"{file} holds no password")
         return file
 
@@ -238,20 +237,20 @@ class Settings(BaseSettings):
     @classmethod
     def _can_be_sent(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
-            _check_key(key.get_secret_value())
+            check_key(key.get_secret_value())
         return key
 
     @field_validator("admin_key_file")
     @classmethod
     def _holds_a_key(cls, file: Path | None) -> Path | None:
         if file is not None:
-            _check_key(_read_key(file))
+            check_key(read_key(file))
         return file
 
     @model_validator(mode="after")
     def _names_one_key(self) -> "Settings":
         key, file = self.admin_key, self.admin_key_file
-        if key and file and key.get_secret_value() != _read_key(file):
+        if key and file and key.get_secret_value() != read_key(file):
             raise ValueError("ERRATA_ADMIN_KEY and ERRATA_ADMIN_KEY_FILE give different keys")
         return self
 
@@ -290,7 +289,7 @@ class Settings(BaseSettings):
     @property
     def configured_admin_key(self) -> str | None:
         if self.admin_key_file is not None:
-            return _read_key(self.admin_key_file)
+            return read_key(self.admin_key_file)
         return None if self.admin_key is None else self.admin_key.get_secret_value()
 
     @property
@@ -298,7 +297,7 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             if self.database_password_file is None:
                 return self.database_url
-            password = _read_password(self.database_password_file)
+            password = read_password(self.database_password_file)
             url = make_url(self.database_url).set(password=password)
             return url.render_as_string(hide_password=False)
         # A folder's name may hold what means something in a URL.
@@ -327,36 +326,15 @@ class Settings(BaseSettings):
             return True
 
 
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ValueError:  # whose message quotes what may be a password's second half
+        raise ValueError("its port is no number") from None
+
+
 def _split(origins: str | None) -> list[str]:
     return [origin.strip() for origin in (origins or "").split(",") if origin.strip()]
-
-
-def _read_key(file: Path) -> str:
-    try:
-        return _read(file).decode("ascii").strip()
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} holds no key") from None
-
-
-def _read_password(file: Path) -> str:
-    """Its first line, which may begin and end with spaces."""
-    try:
-        return _read(file).decode("utf-8").partition("\n")[0].removesuffix("\r")
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} holds no password") from None
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{file} can't be read: {error.strerror}") from None
-
-
-def _check_key(key: str) -> None:
-    """Clients send keys in a header, which takes neither spaces nor letters beyond ASCII."""
-    if not key or not all("!" <= character <= "~" for character in key):
-        raise ValueError("a key is one word of printable ASCII characters")
 
 
 def load_settings(**given: Any) -> Settings:

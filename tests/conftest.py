@@ -12,7 +12,8 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from service.api.dependencies import Services
-from service.app import build, create_app, ensure_admin_key
+from service.app import build, create_app
+from service.operations.first_key import ensure_admin_key
 from service.settings import Settings
 from service.storage.database import open_database
 from service.storage.keys import KeyRing

@@ -131,6 +131,12 @@ def test_a_line_names_what_it_is_about(served: Server, capsys: pytest.CaptureFix
     assert (generated["route"], generated["version"]) == ("/generate", 1)
 
 
+def test_a_status_is_a_number(served: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    with journal(Settings(log_format="console")):
+        served.http.get("/generate")
+    assert " status=422" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_what_clients_write_rules_no_terminal(
     form: Form, capsys: pytest.CaptureFixture[str]

@@ -130,6 +130,7 @@ def test_variables_of_the_client_are_no_settings(monkeypatch: pytest.MonkeyPatch
             "Input should be 'sdpa', 'eager', 'flash_attention_2', 'flash_attention_3', "
             "'flash_attention_4' or 'flex_attention'",
         ),
+        ("DATABASE_URL", "mysql://a/b", "'mysql' is none of sqlite, postgresql"),
         ("QUANTIZATION", "2bit", "Input should be '8bit' or '4bit'"),
         ("RATE_LIMIT", "0", "Input should be greater than or equal to 1"),
         *(

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 
 from service.api.contract import KEYED
 from service.api.dependencies import BatchId, EditId, Services, ServicesDep, needs
+from service.api.failures import documented
 from service.api.guarded import Guarded
-from service.api.problems import documented
 from service.api.requests import ChangeIn, RollbackToIn
 from service.api.responses.log import VersionOut
 from service.api.responses.preview import PreviewOut

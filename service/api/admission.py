@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.failures import unavailable
 from service.api.limits import UNLIMITED
-from service.api.problems import unavailable
 
 # Answers by themselves, whatever else goes on.
 LIVE = {"/health", "/health/live"}

@@ -5,7 +5,7 @@ import asyncio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problems import failure
+from service.api.failures import failure
 
 LATE = "the request did not come whole within {:g} s"
 ENCODED = "bodies are taken without a Content-Encoding: send the JSON as it is"

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.api.contract import KEYED, OF_ONE_VERSION, streamable
 from service.api.dependencies import ServicesDep, VersionQuery, needs
+from service.api.failures import documented, failed_midway
 from service.api.fields import (
     EXPLAIN,
     FORMAT,
@@ -16,7 +17,6 @@ from service.api.fields import (
     Text,
 )
 from service.api.guarded import Guarded
-from service.api.problems import documented, failed_midway
 from service.api.requests import CompareIn, GenerateIn, ScoreIn
 from service.api.responses.generated import CompareOut, GenerateOut, PieceOut, TextOf
 from service.api.responses.scores import ScoreOut, TargetScore

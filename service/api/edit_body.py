@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from pydantic import ValidationError
 
 from service.api.dependencies import Services, ServicesDep
-from service.api.problems import field_error, unreadable
+from service.api.problems import NOT_AN_OBJECT, field_error, unreadable
 from service.api.requests import EditIn
 from service.domain.edits import Correction
 from service.errors import FieldError, InvalidRequestError
@@ -44,7 +44,7 @@ Corrections = Annotated[list[Correction], Depends(corrections)]
 def _read(services: Services, content: bytes) -> list[Correction]:
     body = _parse(content)
     if not isinstance(body, dict):
-        _refuse([FieldError("body", "must be a JSON object")])
+        _refuse([FieldError("body", NOT_AN_OBJECT)])
     if "edits" not in body:
         correction, errors = _check(services, body, "")
         return _all_or_nothing([correction], errors)

@@ -16,8 +16,8 @@ from service.api.dependencies import (
     needs,
 )
 from service.api.edit_body import OPENAPI_BODY, Corrections
+from service.api.failures import documented
 from service.api.guarded import Guarded
-from service.api.problems import documented
 from service.api.responses.edits import EditOut, EditPage, EditsAccepted, HitsOut, QueuedEdit
 from service.api.streams import unless_gone
 from service.domain.keys import ApiKey, Scope

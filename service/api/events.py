@@ -8,8 +8,8 @@ from fastapi.responses import StreamingResponse
 
 from service.api.contract import KEYED, sent_events
 from service.api.dependencies import PAST_IDS, Services, ServicesDep, needs
+from service.api.failures import documented, failed_midway
 from service.api.guarded import Guarded
-from service.api.problems import documented, failed_midway
 from service.api.responses.events import EventOut
 from service.api.streams import STREAM_HEADERS, framed
 from service.domain.events import Event

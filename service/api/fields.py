@@ -58,6 +58,10 @@ def _is_deeper(value: object, levels: int) -> bool:
     return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
+def _listed(one_or_more: object) -> object:
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
+
+
 # What `_check_text` asks for, as the document can say it: Python's white space has some characters
 # more than JSON Schema's.
 NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"}
@@ -108,8 +112,11 @@ Logprobs = Annotated[
 ]
 Count = Annotated[WholeNumber, Field(ge=1, le=MAX_COUNT, description="how many texts")]
 StopString = Annotated[StrictStr, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]
-Stop = Annotated[
-    StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)],
+# The bound of the list stands inside, since one string is no list.
+Stops = Annotated[list[StopString], Field(max_length=MAX_STOPS)]
+StopList = Annotated[
+    Stops,
+    BeforeValidator(_listed, json_schema_input_type=StopString | Stops),
     Field(description="the text ends before the first of these"),
 ]
 EXPLAIN = "adds which edits fired at which token, and how near"

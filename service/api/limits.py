@@ -40,10 +40,6 @@ class KeyLimits:
             places: contextlib.ExitStack = request.state.places
             places.enter_context(self._place(key.actor, self._most))
 
-    def at_work(self, key: ApiKey) -> int:
-        """How many requests of its owner are not answered whole."""
-        return self._at_work[key.actor]
-
     @contextlib.contextmanager
     def _place(self, owner: str, most: int) -> Iterator[None]:
         with self._lock:

@@ -15,8 +15,8 @@ from service.api.dependencies import (
     needs,
     page_of,
 )
+from service.api.failures import documented
 from service.api.guarded import Guarded
-from service.api.problems import documented
 from service.api.responses.log import BatchOut, BatchPage, VersionOut, VersionPage
 from service.domain.keys import Scope
 

@@ -8,8 +8,8 @@ from asgi_correlation_id import correlation_id
 from opentelemetry.trace import Span, StatusCode
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.failures import CLIENT_LEFT
 from service.api.metrics.registry import Metrics
-from service.api.problems import CLIENT_LEFT
 from service.api.streams import VERSION_HEADER
 from service.operations.spans import Spans
 
@@ -44,7 +44,7 @@ class Observing:
         async def sent(message: Message) -> None:
             nonlocal status, version
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])  # not by its name
                 version = dict(message["headers"]).get(VERSION_HEADER.lower().encode())
             await send(message)
 

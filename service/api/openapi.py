@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from service.api.contract import REQUEST_ID
+from service.api.failures import Problem
 from service.api.openai.errors import is_openai
-from service.api.problems import Problem
 from service.api.requests import EditIn, EditsIn
 from service.api.responses.events import EventOut
 from service.api.responses.generated import PieceOut

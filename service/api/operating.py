@@ -7,8 +7,8 @@ from fastapi import APIRouter, Response
 from service import __version__
 from service.api.contract import KEYED
 from service.api.dependencies import ServicesDep, needs
+from service.api.failures import documented
 from service.api.guarded import Guarded
-from service.api.problems import documented
 from service.api.responses.operating import AboutOut, HealthOut, ReadyOut
 from service.domain.keys import Scope
 

@@ -1,6 +1,5 @@
-"""Errors as `application/problem+json` (RFC 9457), or on `/v1` as OpenAI has them."""
+"""Which error is answered how: every one that a request can end in."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -9,14 +8,13 @@ from typing import Any, cast
 from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from service.api.contract import OF_STATUS
+from service.api.failures import CLIENT_LEFT, CRASHED, failure, unavailable
 from service.api.headers import SECURITY
-from service.api.openai.errors import UNKNOWN_FIELD, is_openai, openai_error
+from service.api.openai.errors import UNKNOWN_FIELD
 from service.errors import (
     ArtifactsUnreachableError,
     ConflictError,
@@ -39,7 +37,6 @@ from service.storage.database import UNAVAILABLE
 
 logger = logging.getLogger(__name__)
 
-MEDIA_TYPE = "application/problem+json"
 STATUS_OF: dict[type[ErrataError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     IdempotencyError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -65,80 +62,11 @@ BUSY = (
     StoppingError,
     StoppedError,
 )
-CLIENT_LEFT = 499  # what web servers log for it
 UNSTORED = "storage does not answer; try again, with the same Idempotency-Key if there was one"
-RETRY_AFTER_S = 1
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # that routes here may have
-CRASHED = "the server failed; its log has the reason"
-
-
-class ProblemField(BaseModel):
-    field: str
-    reason: str
-
-
-class Problem(BaseModel):
-    """RFC 9457; `errors` names every field that is at fault."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    errors: list[ProblemField] = []
-
-
-def failed_midway(status: int, detail: str) -> str:
-    """The last frame of a stream that fails once its status is sent."""
-    title = HTTPStatus(status).phrase
-    return json.dumps({"error": {"title": title, "status": status, "detail": detail}})
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route, for its OpenAPI entry."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": content,
-            "headers": OF_STATUS.get(status, {}),
-        }
-        for status in statuses
-    }
-
-
-def problem(
-    status: int,
-    detail: str,
-    errors: Sequence[FieldError] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    body = Problem(
-        title=HTTPStatus(status).phrase,
-        status=status,
-        detail=detail,
-        errors=[ProblemField(field=error.field, reason=error.reason) for error in errors],
-    )
-    content = body.model_dump(exclude=None if errors else {"errors"})
-    # Plain ASCII: a field's name, as the client sent it, may hold what UTF-8 cannot.
-    return Response(json.dumps(content), status, headers, MEDIA_TYPE)
-
-
-def failure(
-    path: str,
-    status: int,
-    detail: str,
-    errors: Sequence[FieldError] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """An error in the shape that answers at `path` have."""
-    shape = openai_error if is_openai(path) else problem
-    return shape(status, detail, errors, headers)
-
-
-def unavailable(path: str, detail: str) -> Response:
-    """Not now: a 503 that says when to try again."""
-    headers = {"Retry-After": str(RETRY_AFTER_S)}
-    return failure(path, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+# Pydantic names classes and dictionaries here, of which a client knows nothing.
+NO_OBJECT = {"model_type", "model_attributes_type", "dict_type"}
+NOT_AN_OBJECT = "must be a JSON object"
 
 
 def field_name(location: Sequence[str | int]) -> str:
@@ -153,6 +81,8 @@ def field_error(error: Mapping[str, Any], location: Sequence[str | int]) -> Fiel
     """One of Pydantic's errors without its own words for it, and without the input."""
     if error["type"] == "extra_forbidden":
         return FieldError(field_name(location), UNKNOWN_FIELD)
+    if error["type"] in NO_OBJECT:
+        return FieldError(field_name(location), NOT_AN_OBJECT)
     return FieldError(field_name(location), str(error["msg"]).removeprefix("Value error, "))
 
 

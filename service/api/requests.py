@@ -17,7 +17,7 @@ from service.api.fields import (
     Reason,
     RepetitionPenalty,
     Seed,
-    Stop,
+    StopList,
     Temperature,
     Text,
     TopK,
@@ -107,7 +107,7 @@ class GenerateIn(Wire):
     top_k: TopK = 0
     repetition_penalty: RepetitionPenalty = 1.0
     seed: Seed | None = None
-    stop: Stop = []
+    stop: StopList = []
     logprobs: Logprobs | None = None
     n: Count = 1
     stream: StrictBool = Field(False, description=STREAM)
@@ -124,7 +124,7 @@ class GenerateIn(Wire):
                 seed=any_seed() if self.seed is None else self.seed,
                 logprobs=self.logprobs,
             ),
-            stops=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop),
+            stops=tuple(self.stop),
             count=self.n,
             explain=self.explain,
         )

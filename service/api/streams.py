@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from service.api.problems import CRASHED
+from service.api.failures import CRASHED
 from service.errors import StoppingError
 
 T = TypeVar("T")

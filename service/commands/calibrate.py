@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,10 @@ from service.commands.local import or_fail
 from service.commands.output import Exit, fail, out, print_table
 from service.commands.progress import progress_bar
 from service.evaluation.datasets import DatasetError, read_records
-from service.settings import load_settings
+from service.settings import EditorName, load_settings
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from service.evaluation.calibration import Trial
 
 COLUMNS = ("values", "S", "ES", "PS", "NS", "seconds")
 SHOWN = 10  # of the best
@@ -24,7 +27,7 @@ def calibrate(
         Path,
         typer.Argument(help="Where to write the preset; trials lie beside it.", dir_okay=False),
     ],
-    editor: Annotated[str, typer.Option(metavar="NAME", help="Which editor.")] = "coachhook",
+    editor: Annotated[EditorName, typer.Option(metavar="NAME", help="Which editor.")] = "coachhook",
     dataset: Annotated[
         Path, typer.Option(help="Atlas's, CounterFact's or zsRE's form.", dir_okay=False)
     ] = EDITS_FILE,
@@ -62,6 +65,7 @@ def calibrate(
         from service.evaluation.asking import known
         from service.evaluation.calibration import grid, run, trial, trial_from
 
+        known_preset = read_preset(preset) if preset.exists() else Preset()
         loaded = load(settings)
         engine = Engine(loaded)
         editors, _ = build_editors(settings, engine)
@@ -88,43 +92,31 @@ def calibrate(
                 file.write_text(json.dumps(content, indent=2) + "\n")
                 advance(editor, len(done), len(points))
         done.sort(key=lambda one: one.score, reverse=True)
-        best = done[0]
-        known_preset = read_preset(preset) if preset.exists() else Preset()
         source = (
-            f"errata calibrate, {datetime.now(UTC):%Y-%m-%d}: S {best.score:.3f} on {len(facts)} "
-            f"facts of {dataset.name} in batches of {batch}"
+            f"errata calibrate, {datetime.now(UTC):%Y-%m-%d}: S {done[0].score:.3f} on "
+            f"{len(facts)} facts of {dataset.name} in batches of {batch}"
         )
+        chosen = {**known_preset.of(editor), **done[0].hyperparameters}
         write_preset(
             preset,
             Preset(
                 models=known_preset.models or [base_name(loaded.name)],
                 sources={**known_preset.sources, editor: source},
-                editors={
-                    **known_preset.editors,
-                    editor: {**known_preset.of(editor), **best.hyperparameters},
-                },
+                editors={**known_preset.editors, editor: chosen},
             ),
         )
-    print_table(
-        COLUMNS,
-        [
-            (
-                json.dumps(one.hyperparameters),
-                f"{one.score:.3f}",
-                *(
-                    None if share is None else f"{share:.1%}"
-                    for share in (
-                        one.figures.efficacy,
-                        one.figures.paraphrase,
-                        one.figures.neighborhood,
-                    )
-                ),
-                f"{one.seconds:.1f}",
-            )
-            for one in done[:SHOWN]
-        ],
-    )
+    print_table(COLUMNS, [_cells(one) for one in done[:SHOWN]])
     out.print(f"{preset} holds the best of {len(done)}", soft_wrap=True)
+
+
+def _cells(one: "Trial") -> tuple[str | None, ...]:
+    shares = (one.figures.efficacy, one.figures.paraphrase, one.figures.neighborhood)
+    return (
+        json.dumps(one.hyperparameters),
+        f"{one.score:.3f}",
+        *(None if share is None else f"{share:.1%}" for share in shares),
+        f"{one.seconds:.1f}",
+    )
 
 
 def _options(tried: list[str]) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, NoReturn
 
 import httpx
@@ -80,6 +81,8 @@ def _refused(response: httpx.Response) -> NoReturn:
         detail = response.json()["detail"]
     except FOREIGN:
         detail = response.text[:500]
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        detail = f"{detail}; commands take it from ERRATA_API_KEY"
     code = Exit.UNREACHABLE if response.is_server_error else Exit.REFUSED
     fail(f"{response.status_code} {response.reason_phrase}: {detail}", code)
 

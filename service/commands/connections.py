@@ -8,7 +8,7 @@ import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from service.api.problems import MEDIA_TYPE, RETRY_AFTER_S, problem
+from service.api.failures import MEDIA_TYPE, RETRY_AFTER_S, problem
 
 HEAD_BYTES = 65_536  # of one request's line and headers, together
 AFTER_S = 2.0  # in which the app answers first, where a body is late

@@ -1,5 +1,7 @@
 """`errata db`: the database's schema."""
 
+from contextlib import closing
+
 import typer
 
 from service.commands.local import or_fail
@@ -21,21 +23,18 @@ def show() -> None:
     """Show which database it is, its schema and what it holds."""
     with or_fail():
         url = load_settings().resolved_database_url
-        database = Database(url)
-        rows = [("database", shown(url)), ("schema", database.revision() or "none")]
-        if database.is_current():
-            rows += [(name, str(count)) for name, count in counts(database).items()]
-        database.close()
+        with closing(Database(url)) as database:
+            rows = [("database", shown(url)), ("schema", database.revision() or "none")]
+            if database.is_current():
+                rows += [(name, str(count)) for name, count in counts(database).items()]
     print_table([], rows)
 
 
 @app.command()
 def check() -> None:
     """Check that the schema is the newest and what the tables need; 1 is returned if it is not."""
-    with or_fail():
-        database = Database(load_settings().resolved_database_url)
+    with or_fail(), closing(Database(load_settings().resolved_database_url)) as database:
         found = faults(database)
-        database.close()
     if found:
         fail("; ".join(found), Exit.REFUSED)
     out.print("the schema is right")
@@ -47,9 +46,8 @@ def upgrade() -> None:
     with or_fail():
         url = load_settings().resolved_database_url
         make_folder(url)
-        database = Database(url)
-        before = database.revision()
-        database.upgrade()
-        after = database.revision()
-        database.close()
+        with closing(Database(url)) as database:
+            before = database.revision()
+            database.upgrade()
+            after = database.revision()
     out.print(f"schema {after}" if before == after else f"schema {before or 'none'} -> {after}")

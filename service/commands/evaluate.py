@@ -18,6 +18,7 @@ from service.evaluation.datasets import DatasetError, Record, read_records
 from service.evaluation.report import markdown
 from service.evaluation.run import How, Report
 from service.evaluation.run import evaluate as run
+from service.settings import EditorName
 
 
 def evaluate(
@@ -25,7 +26,7 @@ def evaluate(
         Path, typer.Option(help="Atlas's, CounterFact's or zsRE's form.", dir_okay=False)
     ] = EDITS_FILE,
     model: Annotated[str, typer.Option(help="As ERRATA_MODEL.")] = "atlas",
-    editor: Annotated[str, typer.Option(help="As ERRATA_EDITOR.")] = "grace",
+    editor: Annotated[EditorName, typer.Option(metavar="NAME", help="As ERRATA_EDITOR.")] = "grace",
     limit: Annotated[int, typer.Option(min=1, help="How many edits of the dataset.")] = 200,
     batch: Annotated[int, typer.Option(min=1, max=1_000, help="Edits applied together.")] = 32,
     every: Annotated[int, typer.Option(min=1, help="Batches between two ERR figures.")] = 4,
@@ -49,6 +50,9 @@ def evaluate(
 
     A server of its own serves the evaluation, unless --server is given.
     """
+    if json_file is not None and not json_file.parent.is_dir():
+        # Not after hours of edits.
+        fail(f"there is no folder {json_file.parent}", Exit.REFUSED)
     try:
         records = read_records(dataset, limit)
     except DatasetError as error:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from service.commands.client import client
-from service.commands.output import Exit, JsonOption, fail, json_text, out, visible
+from service.commands.output import Exit, JsonOption, fail, json_text, moment, out, visible
 
 
 def events(
@@ -31,10 +31,9 @@ def events(
 
 
 def _line(event: dict[str, Any]) -> str:
-    moment = event["created_at"][:19].replace("T", " ")
     what = f"version {event['version']}"
     if event["kind"] == "edit":
         before = f"{event['from_status']} → " if event["from_status"] else ""
         what = f"edit {event['edit_id']} {before}{event['to_status']}"
     reason = f": {' '.join(event['reason'].split())}" if event["reason"] else ""
-    return f"{event['id']}  {moment}  {what}  by {event['actor']}{reason}"
+    return f"{event['id']}  {moment(event['created_at'])}  {what}  by {event['actor']}{reason}"

@@ -11,7 +11,7 @@ import typer
 
 from service.commands.durations import duration
 from service.commands.local import opened, or_fail
-from service.commands.output import Exit, JsonOption, fail, out, print_json, print_table
+from service.commands.output import Exit, JsonOption, fail, moment, out, print_json, print_table
 from service.domain.keys import ApiKey, Scope
 from service.errors import ConflictError, NotFoundError
 from service.settings import load_settings
@@ -100,10 +100,17 @@ def list_keys(as_json: JsonOption = False) -> None:
         keys = [_fields(key) for key in ring.all()]
     if as_json:
         print_json({"keys": keys})
-    else:
-        shown = ("id", "owner", "name", "scope", "hint", "state", "expires_at", "last_used_at")
-        headers = ["id", "owner", "name", "scope", "begins with", "state", "expires at", "last use"]
-        print_table(headers, [[key[field] for field in shown] for key in keys])
+        return
+    words = ("id", "owner", "name", "scope", "hint", "state")
+    times = ("expires_at", "last_used_at")
+    headers = ["id", "owner", "name", "scope", "begins with", "state", "expires at", "last use"]
+    print_table(
+        headers,
+        [
+            [key[word] for word in words] + [at and moment(str(at)) for at in map(key.get, times)]
+            for key in keys
+        ],
+    )
 
 
 @app.command()

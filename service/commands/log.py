@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from service.commands.client import client
-from service.commands.output import JsonOption, out, print_json, print_table
+from service.commands.output import JsonOption, moment, out, print_json, print_table
 
 Reason = Annotated[str, typer.Option(help="Why; kept in the log.", metavar="TEXT")]
 ExpectedVersion = Annotated[
@@ -49,7 +49,7 @@ def log(as_json: JsonOption = False) -> None:
                     version["actor"],
                     version["reason"],
                     version["checksum"][:12],
-                    version["created_at"][:19].replace("T", " "),
+                    moment(version["created_at"]),
                 )
                 for version in versions
             ],
@@ -135,7 +135,15 @@ def _change(
         elif dry_run:
             _print_preview(answer)
         else:
-            out.print(f"version {answer['version']} serves, checksum {answer['checksum'][:12]}")
+            _print_change(answer, server.get("/version")["version"])
+
+
+def _print_change(made: dict[str, Any], serving: int) -> None:
+    """`made` is the version that changed history: an earlier one, if there was nothing to do."""
+    if made["version"] == serving:
+        out.print(f"version {serving} serves, checksum {made['checksum'][:12]}")
+    else:
+        out.print(f"version {made['version']} did it, and version {serving} serves")
 
 
 def _print_preview(preview: dict[str, Any]) -> None:

@@ -52,6 +52,11 @@ def json_text(answer: Any, indent: int | None = None) -> str:
     return "".join(json.dumps(c)[1:-1] if _steers(c) and c != "\n" else c for c in text)
 
 
+def moment(at: str) -> str:
+    """An ISO 8601 time in UTC as tables show it, to the second."""
+    return at[:19].replace("T", " ")
+
+
 def print_json(answer: Any) -> None:
     print(json_text(answer, indent=2))
 

@@ -1,21 +1,28 @@
 """How far long work is, on standard error."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.commands.output import err
-
-# Told what is done, how much of it, and out of how much.
-Advance = Callable[[str, int, int], None]
+from service.domain.progress import Advance
 
 
 @contextmanager
 def progress_bar(first: str) -> Iterator[Advance]:
-    """A bar with an estimate of the time left; `first` is what is done until it is told."""
+    """A bar with an estimate of the time left, on a terminal; `first` is what is done until it is
+    told.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
+    shown = Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,  # into a file it would write an empty line
+    )
+    with shown as progress:
         task = progress.add_task(first, total=None)
 
         def advance(what: str, done: int, total: int) -> None:

@@ -60,12 +60,15 @@ def check_address(host: str, port: int) -> None:
 
 @contextlib.contextmanager
 def alone(settings: Settings) -> Iterator[None]:
-    """Raises `StartupError` while another server works in the same data directory, or with the same
-    SQLite file, unless they share a database that tells each of what the other applies. The locks
-    go with the process, however it ends.
+    """Makes the data directory. Raises `StartupError` if it can't be made, and while another server
+    works in it, or with the same SQLite file, unless they share a database that tells each of what
+    the other applies. The locks go with the process, however it ends.
     """
     folder, url = settings.data_dir, settings.resolved_database_url
-    folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartupError(f"ERRATA_DATA_DIR {folder} can't be made: {error.strerror}") from None
     file = file_of(url)
     if file is None:
         yield
@@ -121,11 +124,12 @@ def _serve(settings: Settings) -> None:
     from service import app
     from service.commands import web
     from service.journal import journal
+    from service.operations.first_key import ensure_admin_key
     from service.tracing import traced
 
     with journal(settings), traced() as tracer, opened(settings) as database:
         with or_fail():
-            made = app.ensure_admin_key(settings, KeyRing(database))
+            made = ensure_admin_key(settings, KeyRing(database))
         # Before the model loads: if that fails, the key is in the database all the same.
         if made is not None:
             out.print("An admin key was made. It is shown only now:")

@@ -7,12 +7,13 @@ import typer
 from service.commands.local import or_fail
 from service.commands.output import JsonOption, print_json, print_table
 from service.commands.progress import progress_bar
-from service.settings import load_settings
+from service.settings import EditorName, load_settings
 
 
 def stats(
     editor: Annotated[
-        str, typer.Option(metavar="NAME", help="For the layers that this editor changes.")
+        EditorName,
+        typer.Option(metavar="NAME", help="For the layers that this editor changes."),
     ] = "coachhook",
     layers: Annotated[
         str | None, typer.Option(metavar="N,N", help="For these layers instead.")

@@ -46,8 +46,8 @@ def read_preset(file: Path) -> Preset:
         raise StartupError(f"the preset {file} can't be read: {error.strerror}") from error
     except ValidationError as error:
         fault = error.errors()[0]
-        at = ".".join(map(str, fault["loc"]))
-        raise StartupError(f"the preset {file} is none: {at}: {fault['msg']}") from error
+        at = f" {'.'.join(map(str, fault['loc']))}:" if fault["loc"] else ""
+        raise StartupError(f"the preset {file} is none:{at} {fault['msg']}") from error
     unknown = sorted(set(preset.editors) - set(EDITORS))
     if unknown:
         raise StartupError(f"the preset {file} names no editor: {', '.join(unknown)}")

@@ -1,16 +1,14 @@
 """Runs an edit set through a server, batch after batch, and asks it what came of it."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from service.domain.progress import Advance
 from service.evaluation.datasets import Record
 from service.evaluation.figures import Asked, Figures, Said, figures, likelier, said
 from service.evaluation.unrelated import PROMPTS
-
-# Told what is done, how much of it, and out of how much.
-Advance = Callable[[str, int, int], None]
 
 WAIT_S = 60  # of one long poll
 CONTINUATION_TOKENS = 8  # of an unrelated prompt, to be compared with the base model's

@@ -1,16 +1,15 @@
-"""Applies a claimed batch: targets, insertion, verification, artifact, one transaction, publish.
+"""Applies a claimed batch: makes its state, then artifact, one transaction, publish.
 
 No database transaction is open while the model works.
 """
 
 import logging
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from service.domain.batches import Batch, BatchMetrics, BatchTimings
+from service.domain.batches import Batch, BatchMetrics
 from service.domain.edits import ALREADY_TRUE, Edit
 from service.domain.leases import Lease
 from service.domain.states import EditState
@@ -21,15 +20,9 @@ from service.editing.requests import EditRequest
 from service.engine.engine import Engine
 from service.errors import EditingError, InvalidRequestError
 from service.operations.editors import Editors
-from service.operations.examination import (
-    Examination,
-    efficacy,
-    examine,
-    neighborhood,
-    paraphrase,
-)
+from service.operations.examination import Examination, efficacy, neighborhood, paraphrase
 from service.operations.family import Family
-from service.operations.health import Health
+from service.operations.making import NOT_REACHED, Made, Making, failed
 from service.operations.overlays import Overlays
 from service.operations.phases import Phases
 from service.operations.snapshots import Snapshots
@@ -41,8 +34,6 @@ from service.storage.queue import EditQueue, Ending
 
 logger = logging.getLogger(__name__)
 
-NOT_REACHED = "greedy decoding does not reach the target"
-
 
 class Apply:
     """The use case behind the worker."""
@@ -52,7 +43,7 @@ class Apply:
         engine: Engine,
         editors: Editors,
         family: Family,
-        health: Health,
+        making: Making,
         overlays: Overlays,
         queue: EditQueue,
         log: Log,
@@ -64,7 +55,7 @@ class Apply:
         self._engine = engine
         self._editors = editors
         self._family = family
-        self._health = health
+        self._making = making
         self._overlays = overlays
         self._queue = queue
         self._log = log
@@ -128,92 +119,49 @@ class Apply:
                 try:
                     requests.append(editor.request(tokenizer, edit.id, edit.correction))
                 except EditingError as error:
-                    endings[edit.id] = _failed(error)
+                    endings[edit.id] = failed(error)
         return requests
 
     def _apply(
         self,
         editor: AnyEditor,
-        requests: list[EditRequest],
+        requests: Sequence[EditRequest],
         endings: dict[int, Ending],
         lease: Lease,
     ) -> Batch | None:
         current = self._overlays.catch_up()
-        clock = [time.perf_counter()]
-        with self._spans.span("targets"):
-            # 1. What is so already, and what needs a target.
-            before = examine(self._engine, current.overlay, requests)
-            said = [request for request in requests if before[request.edit_id].true]
-            # What only an overlay makes true gets a target all the same: when the edits that make
-            # it true are rolled back, its replay must make it true by itself.
-            base = examine(self._engine, None, said)
-            wanted = [r for r in requests if r.edit_id not in base or not base[r.edit_id].true]
-
-            # 2. The dear part.
-            with self._engine.editing():
-                targets, errors = editor.targets(current.state, wanted)
-        endings |= {error.edit_id: _failed(error) for error in errors}
-        clock.append(time.perf_counter())
-
-        # 3. The cheap part. An edit at fault is left out, and the rest inserted anew.
-        while True:
-            requests = [request for request in requests if request.edit_id not in endings]
-            targets = [target for target in targets if target.edit_id not in endings]
-            try:
-                with self._spans.span("insert"), self._engine.editing():
-                    state = editor.insert(current.state, targets)
-            except EditingError as error:
-                endings[error.edit_id] = _failed(error)
-                continue
-            overlay = self._engine.place(state)
-            clock.append(time.perf_counter())
-            with self._spans.span("verify"):
-                health = self._health.of(current.overlay, overlay)
-                if health.disabled is not None:
-                    ending = Ending(EditState.FAILED, health.disabled)
-                    endings |= dict.fromkeys((target.edit_id for target in targets), ending)
-                    continue
-                after = examine(self._engine, overlay, requests)
-            missed = [edit_id for edit_id, finding in after.items() if not finding.prompt.greedy]
-            if not missed or not editor.exact:
-                break
-            endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
-        clock.append(time.perf_counter())
-        timings = BatchTimings(
-            targets_s=clock[1] - clock[0],
-            insert_s=clock[2] - clock[1],
-            verify_s=clock[-1] - clock[2],
-        )
-        self.phases.took(timings)
-        if not requests:
+        made = self._making(editor, current, requests, endings)
+        self.phases.took(made.timings)
+        if not made.after:
             self._queue.end(lease, endings)
             return None
 
-        # 4. Durable, then visible.
+        # Durable, then visible.
         patient = self._engine.editing_pulse.patient  # with others' disks and networks
         with self._spans.span("artifact"), patient():
-            artifact = self._artifacts.put(encode(editor.change(current.state, state, targets)))
+            change = editor.change(current.state, made.state, made.targets)
+            artifact = self._artifacts.put(encode(change))
         applied = AppliedBatch(
             editor=editor.name,
-            outcomes={edit_id: _outcome(before, after, edit_id) for edit_id in after},
+            outcomes={edit_id: _outcome(made, edit_id) for edit_id in made.after},
             endings=endings,
             hyperparameters=editor.recorded(),
             metrics=BatchMetrics(
-                **_shares(before, after),
-                **editor.metrics(current.state, state, targets),
-                **health.metrics,
+                **_shares(made.before, made.after),
+                **editor.metrics(current.state, made.state, made.targets),
+                **made.health,
             ),
-            timings=timings,
+            timings=made.timings,
             artifact=artifact,
-            checksum=checksum_of(state),
+            checksum=checksum_of(made.state),
         )
         with self._spans.span("commit"):
             version, batch = self._log.commit_batch(applied, built_on=current.version, lease=lease)
         with self._spans.span("publish"):
-            self._overlays.publish(version.version, state)
+            self._overlays.publish(version.version, made.state)
         _tell(batch, endings)
         with patient():
-            self._snapshots.consider(version.version, state)
+            self._snapshots.consider(version.version, made.state)
         return batch
 
 
@@ -244,17 +192,14 @@ def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
     return endings
 
 
-def _failed(error: EditingError) -> Ending:
-    return Ending(EditState.FAILED, error.reason)
-
-
-def _outcome(before: Examination, after: Examination, edit_id: int) -> EditOutcome:
-    note = ALREADY_TRUE if before[edit_id].true else None
-    verified = after[edit_id].prompt.greedy
+def _outcome(made: Made, edit_id: int) -> EditOutcome:
+    before, after = made.before[edit_id], made.after[edit_id]
+    note = ALREADY_TRUE if before.true else None
+    verified = after.prompt.greedy
     return EditOutcome(
         note=note if verified else NOT_REACHED,
-        probability_before=math.exp(before[edit_id].prompt.logprob),
-        probability_after=math.exp(after[edit_id].prompt.logprob),
+        probability_before=math.exp(before.prompt.logprob),
+        probability_after=math.exp(after.prompt.logprob),
         verified=verified,
     )
 

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from service.domain.progress import Advance
 from service.errors import ArchiveError, LogCorruptError
-from service.operations.verification import Advance
 from service.storage.artifacts import SUFFIX, ArtifactStore
 from service.storage.contents import Contents, contents
 from service.storage.database import Database, now
@@ -36,11 +36,13 @@ class LogExport:
         self._advance = advance
 
     def to(self, target: Path) -> Manifest:
-        """Raises `ArchiveError` if there is such a file, or no log; `LogCorruptError` if it is
-        damaged.
+        """Raises `ArchiveError` if there is such a file, no folder for it, or no log;
+        `LogCorruptError` if that is damaged.
         """
         if target.exists():
             raise ArchiveError(f"{target} is there already")
+        if not target.parent.is_dir():
+            raise ArchiveError(f"there is no folder {target.parent}")
         with contextlib.ExitStack() as stack:
             dumps = {
                 kind: Dump(kind, stack.enter_context(tempfile.TemporaryFile(dir=target.parent)))

@@ -1,8 +1,9 @@
 """Takes an exported log in, where none is."""
 
+from service.domain.progress import Advance
 from service.errors import ArchiveError
 from service.operations.row_checks import Outline
-from service.operations.verification import Advance, Verdict, Verification, named_by
+from service.operations.verification import Verdict, Verification, named_by
 from service.storage.archive import Archive
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database

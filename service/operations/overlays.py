@@ -97,9 +97,8 @@ class Overlays:
         wanted = self._log.version(number)
         snapshots = self._log.snapshots(until=number)
         chain = []
-        version = wanted
         state: Any = None  # each change knows the kind that it is made over
-        while version.parent is not None:
+        for version in self._log.back_from(number):
             near = self._at_hand(version.version)
             if near is not None:
                 state = near.state
@@ -109,7 +108,6 @@ class Overlays:
                 break
             if version.artifact is not None:
                 chain.append(version.artifact)
-            version = self._log.version(version.parent)
         for artifact in reversed(chain):
             state = self._after(artifact, state)
         found = checksum_of(state)

@@ -13,23 +13,21 @@ from service.errors import FieldError, InvalidRequestError
 
 
 class Prompts:
-    """Every method raises `InvalidRequestError`, which names `field`."""
+    """Every method raises `InvalidRequestError`, which names the field: a text is the `prompt`."""
 
     def __init__(self, engine: Engine, longest: int) -> None:
         self._engine = engine
         # One position is left for the first new token.
         self._longest = min(longest, engine.loaded.max_tokens - 1)
 
-    def of_text(
-        self, text: str, form: Format = Format.PLAIN, field: str = "prompt"
-    ) -> tuple[int, ...]:
+    def of_text(self, text: str, form: Format = Format.PLAIN) -> tuple[int, ...]:
         if form is Format.CHAT:
             self._check_template("format")
         try:
             tokens = self._engine.prompt_tokens(text, form)
         except TemplateError as error:
-            _refuse(field, f"the model's chat template refuses it: {error}")
-        return self._checked(tokens, field)
+            _refuse("prompt", f"the model's chat template refuses it: {error}")
+        return self._checked(tokens, "prompt")
 
     def of_tokens(self, tokens: Sequence[int], field: str) -> tuple[int, ...]:
         vocabulary = self._engine.loaded.vocabulary

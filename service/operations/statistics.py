@@ -5,9 +5,10 @@ keys, context templates, a probe text. Made once, from a text file or the model'
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from service.domain.progress import Advance
 from service.editing.architectures import down_projection_of, weight_of
 from service.editing.key_statistics import KeyStatistics
 from service.editing.samples import SEED, sample, start_token, templates_of
@@ -16,8 +17,6 @@ from service.engine.engine import Engine
 from service.errors import ConflictError, StartupError, StoppedError
 from service.storage.statistics import StatisticsStore
 
-# Told what is being done, how much of it, and out of how much.
-Advance = Callable[[str, int, int], None]
 TEXT_TOKENS = 128  # of one piece of a text file
 SAMPLE_TOKENS = 64  # of one sample
 SAMPLES_AT_ONCE = 64

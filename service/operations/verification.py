@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.domain.progress import Advance
 from service.operations.artifact_checks import ArtifactChecks
 from service.operations.row_checks import Outline, check_rows
 from service.storage.artifacts import ArtifactStore
 from service.storage.contents import Rows, contents
 from service.storage.database import Database
 from service.storage.records import BatchRecord, EditRecord, VersionRecord
-
-# Told what is done, how much of it, and out of how much.
-Advance = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

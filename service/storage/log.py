@@ -22,6 +22,8 @@ from service.storage.rows import SYSTEM, WORKER, batch_of, move, version_of
 from service.storage.supersession import batch_of_edits, link
 from service.storage.tables import BatchRow, EditRow, EventRow, SnapshotRow, StoreRow, VersionRow
 
+PAGE = 64  # versions of one read, on the way back
+
 
 @dataclass(frozen=True)
 class EditOutcome:
@@ -101,6 +103,18 @@ class Log:
             if row is None:
                 raise NotFoundError("version", number)
             return version_of(row)
+
+    def back_from(self, number: int) -> Iterator[Version]:
+        """The version, its parent, that one's parent and so on, down to version 0."""
+        page: dict[int, Version] = {}
+        at: int | None = number
+        while at is not None:
+            if at not in page:
+                page = {v.version: v for v in self.versions(at - PAGE, PAGE)}
+            if at not in page:
+                raise NotFoundError("version", at)
+            yield page[at]
+            at = page[at].parent
 
     def batch(self, batch_id: int) -> Batch:
         with self._database.read() as session:

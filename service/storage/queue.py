@@ -1,21 +1,21 @@
 """The queue of edits: taken durably, claimed first in first out by priority."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.domain.edits import Correction, Edit
 from service.domain.leases import Lease
 from service.domain.states import EditState
 from service.errors import ConflictError, IdempotencyError, NotFoundError, QueueFullError
-from service.storage.database import Database, now, racing
+from service.storage.database import Database, racing
 from service.storage.leases import fence
 from service.storage.rows import WORKER, edit_of, move
-from service.storage.tables import EditRow, EventRow, SubmissionRow
+from service.storage.submissions import add_edits, add_submission, earlier_submission
+from service.storage.tables import EditRow
 
 PAGE_CHARACTERS = 1 << 22  # of its edits, after which a page ends: one edit may have a million
 READ_AT_ONCE = 50  # rows
@@ -52,68 +52,17 @@ class EditQueue:
         Raises `IdempotencyError` for the same key with another body, `QueueFullError`.
         """
         with self._database.write() as session:
-            if idempotency_key is not None:
-                earlier = session.scalar(
-                    select(SubmissionRow).where(
-                        SubmissionRow.actor == actor,
-                        SubmissionRow.idempotency_key == idempotency_key,
-                    )
-                )
-                if earlier is not None:
-                    if earlier.body_hash != body_hash:
-                        raise IdempotencyError
-                    rows = select(EditRow).where(EditRow.submission_id == earlier.id)
-                    return [edit_of(row) for row in session.scalars(rows.order_by(EditRow.id))]
-            depth = session.scalar(select(func.count()).where(EditRow.status == EditState.QUEUED))
-            if (depth or 0) + len(corrections) > max_depth:
-                raise QueueFullError(depth or 0)
-            moment = now()
-            submission = SubmissionRow(
-                actor=actor,
-                idempotency_key=idempotency_key,
-                body_hash=body_hash,
-                created_at=moment,
-            )
-            session.add(submission)
-            session.flush()
-            values = [
-                {
-                    "submission_id": submission.id,
-                    "submitted_by": actor,
-                    "editor": correction.editor,
-                    "prompt": correction.prompt,
-                    "subject": correction.subject,
-                    "target_new": correction.target_new,
-                    "target_true": correction.target_true,
-                    "paraphrases": list(correction.paraphrases),
-                    "neighborhood": list(correction.neighborhood),
-                    "client_metadata": correction.metadata,
-                    "priority": correction.priority,
-                    "format": correction.format,
-                    "hyperparameters": json.dumps(correction.hyperparameters, sort_keys=True),
-                    "warnings": list(correction.warnings),
-                    "status": EditState.QUEUED,
-                    "attempts": 0,
-                    "created_at": moment,
-                    "updated_at": moment,
-                }
-                for correction in corrections
-            ]
-            statement = insert(EditRow).returning(EditRow, sort_by_parameter_order=True)
-            queued = [edit_of(row) for row in session.scalars(statement, values)]
-            session.execute(
-                insert(EventRow),
-                [
-                    {
-                        "edit_id": edit.id,
-                        "to_status": EditState.QUEUED,
-                        "actor": actor,
-                        "created_at": moment,
-                    }
-                    for edit in queued
-                ],
-            )
-            return queued
+            before = earlier_submission(session, actor, idempotency_key)
+            if before is not None:
+                if before.body_hash != body_hash:
+                    raise IdempotencyError
+                rows = select(EditRow).where(EditRow.submission_id == before.id)
+                return [edit_of(row) for row in session.scalars(rows.order_by(EditRow.id))]
+            depth = _depth(session)
+            if depth + len(corrections) > max_depth:
+                raise QueueFullError(depth, max_depth)
+            submission = add_submission(session, actor, idempotency_key, body_hash)
+            return add_edits(session, submission, corrections)
 
     def get(self, edit_id: int, owner: str | None = None) -> Edit:
         """Raises `NotFoundError`, as for one that is not there, for one of another `owner`."""
@@ -158,8 +107,7 @@ class EditQueue:
 
     def depth(self) -> int:
         with self._database.read() as session:
-            query = select(func.count()).where(EditRow.status == EditState.QUEUED)
-            return session.scalar(query) or 0
+            return _depth(session)
 
     def is_empty(self, lease: Lease) -> bool:
         """Nothing is to be claimed under this lease."""
@@ -185,22 +133,28 @@ class EditQueue:
         then by age. Edits that another holder left in the middle of applying come back first, and
         alone if that has happened to them often: then it is seen which one is at fault.
         """
-        stale = _left_behind(lease)
-        claimable = or_(EditRow.status == EditState.QUEUED, stale)
-        order = (stale.desc(), EditRow.priority.desc(), EditRow.id)
+        order = (EditRow.priority.desc(), EditRow.id)
+        kind = (EditRow.editor, EditRow.hyperparameters)
+        rows: list[EditRow] = []
         with self._database.write(quiet=True) as session:
             fence(session, lease)
-            kind = tuple_(EditRow.editor, EditRow.hyperparameters)
-            first = select(EditRow.attempts).where(claimable).order_by(*order).limit(1)
-            alone = (session.scalar(first) or 0) >= ALONE_AFTER
-            query = (
-                select(EditRow)
-                .where(claimable, kind.in_(first.with_only_columns(*kind.clauses)))
-                .order_by(*order)
-                .limit(1 if alone else limit)
-                .with_for_update(skip_locked=True)
-            )
-            rows = list(session.scalars(query))
+            # One after the other, each in its index's order: else all that wait would be sorted.
+            for claimable in (_left_behind(lease), EditRow.status == EditState.QUEUED):
+                first = select(*kind, EditRow.attempts).where(claimable).order_by(*order).limit(1)
+                found = rows[0] if rows else session.execute(first).first()
+                if found is None:
+                    continue
+                if found.attempts >= ALONE_AFTER:
+                    limit = 1
+                query = (
+                    select(EditRow)
+                    .where(claimable, EditRow.editor == found.editor)
+                    .where(EditRow.hyperparameters == found.hyperparameters)
+                    .order_by(*order)
+                    .limit(limit - len(rows))
+                    .with_for_update(skip_locked=True)
+                )
+                rows += session.scalars(query)
             fresh = [row for row in rows if row.status == EditState.QUEUED]
             move(session, fresh, EditState.APPLYING, WORKER)
             for row in rows:
@@ -228,6 +182,10 @@ class EditQueue:
         with self._database.write() as session:
             fence(session, lease)
             end(session, endings)
+
+
+def _depth(session: Session) -> int:
+    return session.scalar(select(func.count()).where(EditRow.status == EditState.QUEUED)) or 0
 
 
 def _left_behind(lease: Lease) -> ColumnElement[bool]:

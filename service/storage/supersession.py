@@ -22,12 +22,12 @@ def link(session: Session, rows: Sequence[EditRow]) -> None:
     """
     prompts = {row.prompt for row in rows}
     columns = (EditRow.id, EditRow.prompt, EditRow.subject, EditRow.format, EditRow.target_new)
-    query = select(*columns, EditRow.batch_id).where(
-        EditRow.status == EditState.APPLIED, EditRow.prompt.in_(prompts)
-    )
+    query = select(*columns, EditRow.batch_id, EditRow.status).where(EditRow.prompt.in_(prompts))
     earlier: defaultdict[Question, list[Any]] = defaultdict(list)
     for found in session.execute(query):
-        earlier[found.prompt, found.subject, found.format].append(found)
+        # Not asked of the database, which would look through all that are applied.
+        if found.status == EditState.APPLIED:
+            earlier[found.prompt, found.subject, found.format].append(found)
     others = {
         row: [
             one

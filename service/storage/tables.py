@@ -113,8 +113,8 @@ class SubmissionRow(Table):
 class EditRow(Table):
     __tablename__ = "edits"
     __table_args__ = (
-        # The order in which the queue is claimed.
-        Index(None, "status", "priority", "id"),
+        # Prompts may be longer than what a B-tree of PostgreSQL's takes.
+        Index(None, "prompt", postgresql_using="hash"),
         Index(None, "batch_id"),
         Index(None, "submission_id"),
         Index(None, "submitted_by", "id"),
@@ -150,6 +150,10 @@ class EditRow(Table):
     verified: Mapped[bool | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+# The order in which the queue is claimed.
+Index("ix_edits_status_priority_id", EditRow.status, EditRow.priority.desc(), EditRow.id)
 
 
 class BatchRow(Table):

@@ -30,6 +30,7 @@ TEXT = "parse raw data as a unicode string"
 SPACE = "must hold more than white space"
 NUL = "must not hold NUL characters"
 MORE = "Extra inputs are not permitted"
+OBJECT = "must be a JSON object"
 MISSING = "Field required"
 STRING = "Input should be a valid string"
 EDITORS = "Input should be 'grace', 'coachhook', 'memit', 'emmet', 'rome' or 'r-rome'"
@@ -65,10 +66,10 @@ def with_raw(path: str, field: str, raw: str) -> str:
         pytest.param(b"[" * 100_000, "is nested too deeply", id="deep lists"),
         pytest.param(b'{"a":' * 100_000, "is nested too deeply", id="deep objects"),
         pytest.param(b'{"a": %s}' % (b"9" * 5_000), "is not JSON: Exceeds the limit", id="digits"),
-        pytest.param(b"[]", "", id="a list"),
+        pytest.param(b"[]", OBJECT, id="a list"),
         pytest.param(b"null", "", id="null"),
-        pytest.param(b"7", "", id="a number"),
-        pytest.param(b'"text"', "", id="a string"),
+        pytest.param(b"7", OBJECT, id="a number"),
+        pytest.param(b'"text"', OBJECT, id="a string"),
         pytest.param(b"", "", id="empty"),
     ],
 )
@@ -141,8 +142,8 @@ FIELDS = [
     ("/edits", "neighborhood", '["a", 1]', "neighborhood[1]", STRING),
     ("/edits", "neighborhood", json.dumps([" the" * 256]), "neighborhood[0]", "has 256 tokens"),
     ("/edits", "neighborhood", json.dumps(["a"] * 65), "neighborhood", "at most 64 items"),
-    ("/edits", "metadata", "[]", "metadata", "Input should be a valid dictionary"),
-    ("/edits", "metadata", "null", "metadata", "Input should be a valid dictionary"),
+    ("/edits", "metadata", "[]", "metadata", OBJECT),
+    ("/edits", "metadata", "null", "metadata", OBJECT),
     ("/edits", "metadata", '{"a": 1e999}', "metadata", "must hold no NaN and no infinity"),
     ("/edits", "metadata", '{"a": Infinity}', "body", "Infinity is not a JSON number"),
     ("/edits", "metadata", '{"a": -Infinity}', "body", "-Infinity is not a JSON number"),
@@ -163,7 +164,7 @@ FIELDS = [
     ("/generate", "format", '"chat"', "format", "the model has no chat template"),
     ("/score", "format", '"chat"', "format", "the model has no chat template"),
     ("/compare", "format", '"chat"', "format", "the model has no chat template"),
-    ("/edits", "hyperparameters", "[]", "hyperparameters", "valid dictionary"),
+    ("/edits", "hyperparameters", "[]", "hyperparameters", OBJECT),
     (
         "/edits",
         "hyperparameters",

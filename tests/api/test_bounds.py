@@ -99,7 +99,9 @@ def test_a_full_queue_takes_no_more(tmp_path: Path) -> None:
         answer = server.http.post("/edits", json={"edits": [EURO, EURO]})
 
         problem = refused(answer, 429)
-        assert problem["detail"] == "the queue holds 2 edits and takes no more for now"
+        assert problem["detail"] == (
+            "the queue holds 2 of at most 3 edits, and has no room for these"
+        )
         assert answer.headers["Retry-After"] == "5"
         assert server.http.post("/edits", json=EURO).status_code == 202
         refused(server.http.post("/edits", json=EURO), 429)

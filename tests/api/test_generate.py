@@ -201,13 +201,14 @@ def test_nan_is_no_number(field: str, edited: Server) -> None:
     refused(answer, 422, field)
 
 
-@pytest.mark.parametrize(
-    "stop", [1, True, None, {}, [1], [""], "", ["x"] * 10_000, ["x" * 257], "x" * 257, [["x"]]]
-)
+@pytest.mark.parametrize("stop", [1, True, None, {}, ["x"] * 10_000])
 def test_bad_stop_strings_are_named(stop: Any, edited: Server) -> None:
-    answer = edited.http.post("/generate", json={"prompt": PROMPT, "stop": stop})
-    assert answer.status_code == 422
-    assert all(error["field"].startswith("stop") for error in answer.json()["errors"])
+    refused(edited.http.post("/generate", json={"prompt": PROMPT, "stop": stop}), 422, "stop")
+
+
+@pytest.mark.parametrize("stop", [[1], [""], "", ["x" * 257], "x" * 257, [["x"]]])
+def test_a_bad_stop_string_is_counted(stop: Any, edited: Server) -> None:
+    refused(edited.http.post("/generate", json={"prompt": PROMPT, "stop": stop}), 422, "stop[0]")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.domain.keys import ApiKey, Scope
+from service.domain.keys import Scope
 from service.storage.keys import new_secret
 from tests.api.calls import EURO, PROMPT, bearer, new_key, openai_error, refused
 from tests.api.conftest import idle_server
@@ -80,15 +80,10 @@ def http(live: Live) -> Iterator[httpx.Client]:
         yield client
 
 
-def admin(live: Live) -> ApiKey:
-    key = live.services.keys.find(ADMIN_KEY)
-    assert key is not None
-    return key
-
-
-def wait_for(live: Live, requests: int) -> None:
+def wait_until_free(live: Live) -> None:
+    """No request of any key is under way."""
     give_up = time.monotonic() + FREE_WITHIN_S
-    while live.services.limits.at_work(admin(live)) != requests:
+    while live.services.limits._at_work.total():
         assert time.monotonic() < give_up
         time.sleep(0.01)
 
@@ -111,7 +106,7 @@ def test_a_stream_counts_until_it_ends(
         live.services.keys.add("another", Scope.EDIT, another)
         assert http.get("/versions", headers=bearer(another)).status_code == 200
     # Both clients have left.
-    wait_for(live, 0)
+    wait_until_free(live)
     assert http.get("/versions").status_code == 200
 
 
@@ -120,11 +115,11 @@ def test_a_stream_that_ends_frees_its_place(live: Live, http: httpx.Client) -> N
         answer = http.post("/generate", json={**LONG, "max_new_tokens": 2})
         assert answer.status_code == 200
         assert answer.text.startswith("data: ")
-        wait_for(live, 0)
+        wait_until_free(live)
 
 
 def test_who_leaves_a_long_poll_frees_its_place(live: Live, http: httpx.Client) -> None:
     edit = http.post("/edits", json=EURO).json()["edits"][0]["id"]  # which nobody applies
     with pytest.raises(httpx.ReadTimeout):
         http.get(f"/edits/{edit}", params={"wait": 60}, timeout=0.3)
-    wait_for(live, 0)
+    wait_until_free(live)

@@ -77,7 +77,8 @@ def test_a_dead_worker(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wedged_worker(
     server: Server, monkeypatch: pytest.MonkeyPatch, released: threading.Event
 ) -> None:
-    monkeypatch.setattr(EditQueue, "claim", wedge(EditQueue.claim, released))
+    # What an idle worker asks.
+    monkeypatch.setattr(EditQueue, "is_empty", wedge(EditQueue.is_empty, released))
     becomes(server, "the worker has given no sign of life for 4 s")
     released.set()
     becomes(server)

@@ -42,3 +42,9 @@ def test_what_cannot_be_tried(tmp_path: Path) -> None:
     refused = errata("calibrate", preset, *ALL, *grid, ERRATA_DATA_DIR=data)
     assert refused.exit_code == 1
     assert "the model has no layer 9" in refused.stderr
+    notes = tmp_path / "notes.json"
+    notes.write_text("[]")
+    refused = errata("calibrate", str(notes), *ALL, ERRATA_DATA_DIR=data)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(f"error: the preset {notes} is none: ")
+    assert not (tmp_path / "notes.trials.json").exists()

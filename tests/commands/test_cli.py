@@ -62,6 +62,13 @@ def test_a_group_alone_shows_its_help(command: str) -> None:
     assert "Commands:" in result.output
 
 
+@pytest.mark.parametrize("command", ["stats", "calibrate preset.json", "evaluate"])
+def test_an_unknown_editor_is_wrong_usage(command: str) -> None:
+    result = errata(*command.split(), "--editor", "graze")
+    assert result.exit_code == 2
+    assert "'graze' is not one of 'grace', 'coachhook', 'memit'" in result.stderr
+
+
 def test_an_unknown_command_is_wrong_usage() -> None:
     result = errata("edti")
     assert result.exit_code == 2

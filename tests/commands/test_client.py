@@ -30,7 +30,8 @@ def test_a_key_that_opens_nothing(key: str, child: Child) -> None:
     result = errata("log", ERRATA_URL=child.url, ERRATA_API_KEY=key)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "error: 401 Unauthorized: a valid API key is required: Authorization: Bearer <key>\n"
+        "error: 401 Unauthorized: a valid API key is required: Authorization: Bearer <key>; "
+        "commands take it from ERRATA_API_KEY\n"
     )
 
 

@@ -126,7 +126,7 @@ def test_a_file_that_holds_no_edits(content: bytes | None, reason: str, tmp_path
     [
         ('[{"prompt": "a"}]', "edits[0].target_new: Field required"),
         ('[{"prompt": "a", "target_new": NaN}]', "body: is not JSON: NaN is not a JSON number"),
-        ("[7]", "edits[0]: Input should be a valid dictionary or instance of EditIn"),
+        ("[7]", "edits[0]: must be a JSON object"),
     ],
 )
 def test_a_file_with_a_bad_edit(content: str, reason: str, cli: Cli, tmp_path: Path) -> None:

@@ -46,9 +46,12 @@ def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
     missing = errata("evaluate", "--dataset", str(tmp_path / "none.json"))
     assert (missing.exit_code, missing.stdout) == (1, "")
     assert "none.json can't be read" in missing.stderr
-    editor = errata("evaluate", "--editor", "magic", "--limit", "1")
-    assert editor.exit_code == 1
-    assert "ERRATA_EDITOR" in editor.stderr
+    nowhere = tmp_path / "none" / "figures.json"
+    lost = errata("evaluate", "--json", str(nowhere), "--limit", "1")
+    assert (lost.exit_code, lost.stderr) == (1, f"error: there is no folder {nowhere.parent}\n")
+    model = errata("evaluate", "--model", str(tmp_path), "--limit", "1")
+    assert model.exit_code == 1
+    assert "it has no config.json" in model.stderr
     assert errata("evaluate", "--resume", "--dataset", str(EDITS_FILE)).exit_code == 2
 
 

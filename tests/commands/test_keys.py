@@ -21,8 +21,8 @@ Keys = Callable[..., Result]
 def keys(tmp_path: Path) -> Keys:
     """`errata keys` on an empty data directory."""
 
-    def run(*arguments: str) -> Result:
-        return errata("keys", *arguments, ERRATA_DATA_DIR=str(tmp_path))
+    def run(*arguments: str, **variables: str) -> Result:
+        return errata("keys", *arguments, ERRATA_DATA_DIR=str(tmp_path), **variables)
 
     return run
 
@@ -64,8 +64,11 @@ def test_keys_as_json(keys: Keys) -> None:
 
 
 def test_keys_as_a_table(keys: Keys) -> None:
-    keys("create", "--scope=edit", "--name=shop")
-    assert cells(keys("list").stdout)[0][:4] == ["1", "key:1", "shop", "edit"]
+    keys("create", "--scope=edit", "--name=shop", "--expires=90d")
+    listed = json.loads(keys("list", "--json").stdout)["keys"][0]
+    row = cells(keys("list", COLUMNS="100").stdout)[0]
+    assert row[:4] == ["1", "key:1", "shop", "edit"]
+    assert row[6:] == [listed["expires_at"][:19].replace("T", " "), ""]
 
 
 def test_a_key_that_ends_and_the_one_in_its_place(keys: Keys) -> None:

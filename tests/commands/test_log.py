@@ -94,6 +94,16 @@ def test_rollback_and_restore_of_a_batch(cli: Cli, child: Child, edit: dict[str,
     assert child.answer(PROMPT) == " euro."
 
 
+def test_a_change_that_was_made_before(cli: Cli, child: Child, edit: dict[str, Any]) -> None:
+    version = edit["version"]
+    cli("rollback", str(edit["batch_id"]), "--reason", "a wrong source")
+    number = child.post("/edits", {"prompt": PROMPT, "target_new": "franc"})["edits"][0]["id"]
+    child.get(f"/edits/{number}", wait=30)
+    again = cli("rollback", str(edit["batch_id"]), "--reason", "a wrong source")
+    assert (again.exit_code, again.stderr) == (0, "")
+    assert again.stdout == f"version {version + 1} did it, and version {version + 2} serves\n"
+
+
 def test_rollback_of_one_edit(cli: Cli, child: Child, edit: dict[str, Any]) -> None:
     number, version = str(edit["id"]), edit["version"] + 1
     before = checksum(child, edit["version"] - 1)

@@ -53,6 +53,15 @@ def test_a_data_directory_that_is_made_is_its_users_alone(tmp_path: Path, listen
     assert listened.called
 
 
+def test_a_data_directory_that_cannot_be_made(tmp_path: Path, listened: Mock) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    result = errata("serve", ERRATA_DATA_DIR=str(file), ERRATA_PORT="0")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"error: ERRATA_DATA_DIR {file} can't be made: File exists\n"
+    assert not listened.called
+
+
 def test_a_key_is_printed_even_if_the_model_then_fails(tmp_path: Path, listened: Mock) -> None:
     """It is in the database from then on, so this is the only chance to show it."""
     nowhere = str(tmp_path / "none")

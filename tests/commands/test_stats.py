@@ -13,9 +13,9 @@ def stats(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, st
 
 
 def test_statistics_are_made_once_and_shown(tmp_path: Path) -> None:
-    code, printed, _ = stats(tmp_path, "--layers", "3,1", "--json")
+    code, printed, said = stats(tmp_path, "--layers", "3,1", "--json")
     rows = json.loads(printed)
-    assert code == 0
+    assert (code, said) == (0, "")
     assert [(row["layer"], row["inputs"]) for row in rows] == [(1, 2048), (3, 2048)]
     assert all(row["vectors"] >= 2048 and row["source"] == "samples-1x" for row in rows)
     files = sorted(tmp_path.glob("statistics/*/samples-1x/layer-*.safetensors"))

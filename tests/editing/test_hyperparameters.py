@@ -152,7 +152,7 @@ def test_a_preset_is_read_as_it_was_written(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (None, "can't be read: No such file"),
-        ("{", "is none"),
+        ("{", "is none: Invalid JSON"),
         ('{"editors": {"rome": 3}}', "is none: editors.rome: "),
         ('{"layers": [3]}', "is none: layers: "),
         ('{"editors": {"rome": {}, "roma": {}, "ike": {}}}', "names no editor: ike, roma"),

@@ -5,8 +5,8 @@ from prometheus_client.exposition import choose_encoder
 
 from service.api.contract import KEYED, Responses
 from service.api.dependencies import ServicesDep, needs
+from service.api.failures import documented
 from service.api.guarded import Guarded
-from service.api.problems import documented
 from service.domain.keys import Scope
 
 TEXT = {"schema": {"type": "string"}}

@@ -18,8 +18,6 @@ from pydantic_core.core_schema import CoreSchema, no_info_after_validator_functi
 
 from service.api.fields import (
     MAX_CHARACTERS,
-    MAX_STOPS,
-    StopString,
     Text,
     WholeNumber,
     check_characters,
@@ -56,10 +54,6 @@ class Only:
         return value
 
 
-def _listed(one_or_more: object) -> object:
-    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
-
-
 def _prompts(one_or_more: object) -> object:
     """A list of prompts: a list of token ids is one."""
     if isinstance(one_or_more, list) and not any(isinstance(one, int) for one in one_or_more[:1]):
@@ -78,18 +72,12 @@ TokenIds = Annotated[
 Prompt = Annotated[
     Annotated[Text, Tag("text")] | Annotated[TokenIds, Tag("tokens")], Discriminator(_kind)
 ]
-# The bounds of a list stand inside, since one prompt, or one string, is no list.
+# The bounds of the list stand inside, since one prompt is no list.
 Prompts = Annotated[list[Prompt], Field(min_length=1, max_length=MAX_PROMPTS)]
 PromptList = Annotated[
     Prompts,
     BeforeValidator(_prompts, json_schema_input_type=Text | TokenIds | Prompts),
     Field(description="one, or several to be continued"),
-]
-Stops = Annotated[list[StopString], Field(max_length=MAX_STOPS)]
-StopList = Annotated[
-    Stops,
-    BeforeValidator(_listed, json_schema_input_type=StopString | Stops),
-    Field(description="the text ends before the first of these"),
 ]
 Content = Annotated[
     StrictStr,

@@ -9,6 +9,7 @@ from service.api.fields import (
     Count,
     NewTokens,
     Seed,
+    StopList,
     Temperature,
     TopP,
     WholeNumber,
@@ -18,7 +19,6 @@ from service.api.openai.fields import (
     Only,
     Penalty,
     PromptList,
-    StopList,
     Unused,
 )
 from service.api.requests import Wire
@@ -97,9 +97,7 @@ class CompletionIn(Asked):
 
     def prompts(self, known: Prompts) -> list[tuple[int, ...]]:
         return [
-            known.of_text(prompt, field="prompt")
-            if isinstance(prompt, str)
-            else known.of_tokens(prompt, "prompt")
+            known.of_text(prompt) if isinstance(prompt, str) else known.of_tokens(prompt, "prompt")
             for prompt in self.prompt
         ]
 
