@@ -21,6 +21,7 @@ NOT_OURS = {"ERRATA_URL", "ERRATA_API_KEY", "ERRATA_REFERENCE"}
 
 # As browsers send it: in small letters, without a path.
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+DATABASE = "errata.db"  # in the data directory, by default
 DATABASES = ("sqlite", "postgresql")
 LEAST_REQUESTS = 64  # at once, unless a number is set
 
@@ -204,12 +205,17 @@ class Settings(BaseSettings):
     def _has_a_driver(cls, url: str | None) -> str | None:
         if url is not None:
             try:
-                dialect = make_url(url).get_dialect()
+                parsed = _parsed(url)
+                dialect = parsed.get_dialect()
                 if dialect.name not in DATABASES:
                     raise ValueError(f"'{dialect.name}' is none of {', '.join(DATABASES)}")
                 dialect.import_dbapi()
             except (ArgumentError, ImportError) as error:
                 raise ValueError(f"no database can be reached by it: {error}") from None
+            if "@" in (parsed.host or ""):  # the same would stand in every error of a connection
+                raise ValueError("an @ in a name or a password is written as %40")
+            if dialect.name == "sqlite" and parsed.database in (None, "", ":memory:"):
+                raise ValueError("it names no file, and what is in memory is lost with the server")
         return url
 
     @field_validator("database_password_file")
@@ -295,7 +301,7 @@ class Settings(BaseSettings):
             url = make_url(self.database_url).set(password=password)
             return url.render_as_string(hide_password=False)
         # A folder's name may hold what means something in a URL.
-        return URL.create("sqlite", database=str(self.data_dir / "errata.db")).render_as_string()
+        return URL.create("sqlite", database=str(self.data_dir / DATABASE)).render_as_string()
 
     @property
     def most_requests(self) -> int:
@@ -318,6 +324,13 @@ class Settings(BaseSettings):
             return not ip_address(self.host).is_loopback
         except ValueError:
             return True
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ValueError:  # whose message quotes what may be a password's second half
+        raise ValueError("its port is no number") from None
 
 
 def _split(origins: str | None) -> list[str]:

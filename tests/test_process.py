@@ -273,3 +273,17 @@ def test_a_data_directory_has_one_server(data: Path) -> None:
         assert refusal(data) == f"error: another server uses the data directory {data}"
     with serving(data, ERRATA_ADMIN_KEY=ADMIN_KEY) as child:
         assert child.get("/version")["version"] == 1
+
+
+def test_an_sqlite_file_has_one_server(data: Path, tmp_path: Path) -> None:
+    """By whichever name, and wherever the other's artifacts lie."""
+    link = tmp_path / "link.db"
+    link.symlink_to(data / "errata.db")
+    elsewhere = f"sqlite:///{tmp_path / 'log.sqlite'}"
+    with serving(data):
+        for file in (data / "errata.db", link):
+            said = refusal(tmp_path / "other", ERRATA_DATABASE_URL=f"sqlite:///{file}")
+            assert said == f"error: another server uses the database {data / 'errata.db'}"
+    with serving(tmp_path / "one", ERRATA_DATABASE_URL=elsewhere):
+        said = refusal(tmp_path / "two", ERRATA_DATABASE_URL=elsewhere)
+        assert said == f"error: another server uses the database {tmp_path / 'log.sqlite'}"

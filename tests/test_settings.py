@@ -265,6 +265,29 @@ def test_a_password_file_is_for_a_url_without_a_password(
     assert refusal() == reason
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_lies_in_a_file(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRATA_DATABASE_URL", url)
+    assert refusal() == (
+        "ERRATA_DATABASE_URL: it names no file, and what is in memory is lost with the server"
+    )
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("half@other", "an @ in a name or a password is written as %40"),
+        ("half@other:third", "its port is no number"),
+    ],
+)
+def test_a_password_with_characters_of_a_url_is_not_quoted(
+    password: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"postgresql+psycopg://errata:{password}@127.0.0.1/errata"
+    monkeypatch.setenv("ERRATA_DATABASE_URL", url)
+    assert refusal() == f"ERRATA_DATABASE_URL: {reason}"
+
+
 def test_a_device_and_a_device_map_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERRATA_DEVICE_MAP", "balanced")
     assert load_settings().device_map == "balanced"

@@ -99,12 +99,13 @@ async def _frames(answering: Answering, text_of: TextOf) -> AsyncIterator[str]:
 
 
 @router.post("/score", response_model_exclude_none=True, responses=OF_ONE_VERSION)
-async def score(body: ScoreIn, services: ServicesDep, response: Response) -> ScoreOut:
+async def score(
+    body: ScoreIn, services: ServicesDep, request: Request, response: Response
+) -> ScoreOut:
     """How likely each of the targets is after the prompt."""
     asked = (body.prompt, body.targets, body.version, body.format)
-    version, scores = await services.lanes.scoring.run(
-        services.ask.score, *asked, explain=body.explain
-    )
+    scoring = services.lanes.scoring.run(services.ask.score, *asked, explain=body.explain)
+    version, scores = await unless_gone(request, scoring)
     response.headers[VERSION_HEADER] = str(version)
     text_of, pairs = services.engine.token_text, zip(body.targets, scores, strict=True)
     return ScoreOut(version=version, scores=[TargetScore.of(*pair, text_of) for pair in pairs])

@@ -14,7 +14,6 @@ from service.api.dependencies import (
     Limit,
     ServicesDep,
     needs,
-    page_of,
 )
 from service.api.edit_body import OPENAPI_BODY, Corrections
 from service.api.failures import documented
@@ -81,16 +80,18 @@ def list_edits(
         int | None, Query(ge=1, lt=PAST_IDS, description="edits of the same request as this one")
     ] = None,
 ) -> EditPage:
-    """One's own edits, oldest first; an admin's key is shown everybody's."""
-    found = services.insights.edits(
+    """One's own edits, oldest first; an admin's key is shown everybody's. A page of long ones has
+    fewer than `limit`: the rest comes after its `next`.
+    """
+    page, more = services.insights.edits(
         after=after,
-        limit=limit + 1,
+        limit=limit,
         owner=key.sees,
         status=status,
         batch_id=batch_id,
         submitted_with=submitted_with,
     )
-    page, after_it = page_of(found, limit)
+    after_it = page[-1].id if more else None
     return EditPage(edits=[EditOut.of(edit) for edit in page], next=after_it)
 
 

@@ -2,6 +2,9 @@
 
 import asyncio
 
+from anyio import CapacityLimiter, to_thread
+
+from service.api.streams import unheard
 from service.domain.ports import Current, Running
 from service.domain.versions import Version
 from service.engine.engine import Engine
@@ -23,6 +26,8 @@ class Readiness:
         self._following = following
         self._engine = engine
         self._insights = insights
+        # A thread of its own: questions that wait for one must not look like a slow database.
+        self._thread = CapacityLimiter(1)
         self._look: asyncio.Future[Version] | None = None  # at the database; one at a time
 
     async def reasons(self) -> list[str]:
@@ -37,7 +42,9 @@ class Readiness:
 
     async def _database_trouble(self) -> str | None:
         if self._look is None or self._look.done():
-            self._look = asyncio.ensure_future(asyncio.to_thread(self._insights.version, 0))
+            look = to_thread.run_sync(self._insights.version, 0, limiter=self._thread)
+            self._look = asyncio.ensure_future(look)
+            self._look.add_done_callback(unheard)
         try:
             await asyncio.wait_for(asyncio.shield(self._look), PATIENCE_S)
         except STORAGE_TROUBLE:  # `OSError` also when it takes too long

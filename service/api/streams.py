@@ -49,6 +49,7 @@ async def framed(
 async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
     """Waits for an answer as long as its client does, so that nothing is made for nobody."""
     making = asyncio.ensure_future(answer)
+    making.add_done_callback(unheard)
     leaving = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({making, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -58,6 +59,14 @@ async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
     finally:
         making.cancel()
         leaving.cancel()
+
+
+def unheard(task: asyncio.Future[Any]) -> None:
+    """A task that may fail when nobody is left to hear of it. By itself asyncio logs such an error,
+    with its message, which may quote a request.
+    """
+    if not task.cancelled():
+        task.exception()
 
 
 async def _gone(request: Request) -> None:

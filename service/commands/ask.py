@@ -35,18 +35,18 @@ def generate(
     }
     with client() as server:
         answer = server.post("/generate", body)
-    if as_json:
-        print_json(answer)
-        return
-    text = Text.assemble(
-        visible(prompt),
-        (visible(answer["text"]), "bold"),
-        (f"  (version {answer['version']})", "dim"),
-    )
-    out.print(text, soft_wrap=True)
-    if explain:
-        headers = ["token", "text", "layer", "edits", "fired", "measured", "limit"]
-        print_table(headers, map(_cells, answer["explain"]))
+        if as_json:
+            print_json(answer)
+            return
+        text = Text.assemble(
+            visible(prompt),
+            (visible(answer["text"]), "bold"),
+            (f"  (version {answer['version']})", "dim"),
+        )
+        out.print(text, soft_wrap=True)
+        if explain:
+            headers = ["token", "text", "layer", "edits", "fired", "measured", "limit"]
+            print_table(headers, map(_cells, answer["explain"]))
 
 
 def _cells(firing: dict[str, Any]) -> tuple[object, ...]:
@@ -76,9 +76,9 @@ def compare(
     body = {"prompt": prompt, "left": left, "right": right, "max_new_tokens": max_new_tokens}
     with client() as server:
         answer = server.post("/compare", body)
-    if as_json:
-        print_json(answer)
-        return
-    sides = (answer["left"], answer["right"])
-    print_table(["version", "answer"], [(side["version"], side["text"]) for side in sides])
-    out.print("the same" if answer["same"] else "different")
+        if as_json:
+            print_json(answer)
+            return
+        sides = (answer["left"], answer["right"])
+        print_table(["version", "answer"], [(side["version"], side["text"]) for side in sides])
+        out.print("the same" if answer["same"] else "different")

@@ -13,6 +13,8 @@ from service.commands.output import Exit, fail
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0  # a long generation on a small machine
+# What answers that are not Errata's lead to.
+FOREIGN = (LookupError, TypeError, AttributeError, ValueError, RecursionError)
 # Of server-sent events, beside kinds and data.
 OTHER_LINES = ("", "id", "retry")
 
@@ -51,8 +53,6 @@ class Client:
                         raise ValueError(f"no server-sent event has '{name}'")
         except httpx.HTTPError as error:
             fail(f"no server answers at {self._http.base_url}: {error}", Exit.UNREACHABLE)
-        except ValueError:
-            fail(f"what answers at {self._http.base_url} is not Errata", Exit.UNREACHABLE)
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         try:
@@ -61,10 +61,7 @@ class Client:
             fail(f"no server answers at {self._http.base_url}: {error}", Exit.UNREACHABLE)
         if not response.is_success:
             _refused(response)
-        try:
-            return response.json()
-        except ValueError:
-            fail(f"what answers at {self._http.base_url} is not Errata", Exit.UNREACHABLE)
+        return response.json()
 
 
 def _lines(response: httpx.Response) -> Iterator[str]:
@@ -82,7 +79,7 @@ def _lines(response: httpx.Response) -> Iterator[str]:
 def _refused(response: httpx.Response) -> NoReturn:
     try:
         detail = response.json()["detail"]
-    except (ValueError, KeyError, TypeError):
+    except FOREIGN:
         detail = response.text[:500]
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         detail = f"{detail}; commands take it from ERRATA_API_KEY"
@@ -92,6 +89,9 @@ def _refused(response: httpx.Response) -> NoReturn:
 
 @contextlib.contextmanager
 def client() -> Iterator[Client]:
+    """Ends the command with one line if what the block makes of an answer shows that it is not
+    Errata's.
+    """
     url = os.environ.get("ERRATA_URL") or DEFAULT_URL
     key = os.environ.get("ERRATA_API_KEY", "").strip()
     if not key.isascii():
@@ -102,4 +102,7 @@ def client() -> Iterator[Client]:
     except httpx.InvalidURL as error:
         fail(f"ERRATA_URL '{url}' is no address: {error}", Exit.UNREACHABLE)
     with http:
-        yield Client(http)
+        try:
+            yield Client(http)
+        except FOREIGN:
+            fail(f"what answers at {http.base_url} is not Errata", Exit.UNREACHABLE)

@@ -63,14 +63,14 @@ def edit(
     with client() as server:
         queued = _hand_in(server, edits)
         settled = _follow(server, queued) if wait else queued
-    if as_json:
-        print_json({"edits": settled})
-    elif wait:
-        _print(settled)
-    else:
-        out.print(f"queued: {_span(queued)}")
-    if any(one["status"] == "failed" for one in settled):
-        raise typer.Exit(Exit.REFUSED)
+        if as_json:
+            print_json({"edits": settled})
+        elif wait:
+            _print(settled)
+        else:
+            out.print(f"queued: {_span(queued)}")
+        if any(one["status"] == "failed" for one in settled):
+            raise typer.Exit(Exit.REFUSED)
 
 
 def _read(file: Path) -> list[Any]:

@@ -36,24 +36,24 @@ def log(as_json: JsonOption = False) -> None:
             page = server.get("/versions", after=after, limit=PAGE)
             versions += page["versions"]
             after = page["next"]
-    if as_json:
-        print_json({"versions": versions})
-        return
-    print_table(
-        ["version", "kind", "batches", "actor", "reason", "checksum", "created at"],
-        [
-            (
-                version["version"],
-                version["kind"],
-                _changed(version),
-                version["actor"],
-                version["reason"],
-                version["checksum"][:12],
-                moment(version["created_at"]),
-            )
-            for version in versions
-        ],
-    )
+        if as_json:
+            print_json({"versions": versions})
+            return
+        print_table(
+            ["version", "kind", "batches", "actor", "reason", "checksum", "created at"],
+            [
+                (
+                    version["version"],
+                    version["kind"],
+                    _changed(version),
+                    version["actor"],
+                    version["reason"],
+                    version["checksum"][:12],
+                    moment(version["created_at"]),
+                )
+                for version in versions
+            ],
+        )
 
 
 def _changed(version: dict[str, Any]) -> str:
@@ -70,10 +70,10 @@ def show(
     """Show all that is known of an edit, a batch or a version."""
     with client() as server:
         found = server.get(f"{PATHS[kind]}/{number}")
-    if as_json:
-        print_json(found)
-        return
-    print_table([], [(name, _cell(value)) for name, value in found.items()])
+        if as_json:
+            print_json(found)
+            return
+        print_table([], [(name, _cell(value)) for name, value in found.items()])
 
 
 def _cell(value: Any) -> str | None:

@@ -6,6 +6,7 @@ import socket
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,8 +15,8 @@ from filelock import FileLock, Timeout
 from service.commands.local import opened, or_fail
 from service.commands.output import out
 from service.errors import StartupError
-from service.settings import PREFIX, Role, Settings, load_settings
-from service.storage.database import PRIVATE, is_shared
+from service.settings import DATABASE, PREFIX, Role, Settings, load_settings
+from service.storage.database import PRIVATE, file_of, make_folder
 from service.storage.keys import KeyRing
 
 HELP_WIDTH = 78  # a terminal's 80 columns, less the indent
@@ -60,22 +61,36 @@ def check_address(host: str, port: int) -> None:
 @contextlib.contextmanager
 def alone(settings: Settings) -> Iterator[None]:
     """Makes the data directory. Raises `StartupError` if it can't be made, and while another server
-    works in it, unless they share a database that tells each of what the other applies. The lock
-    goes with the process, however it ends.
+    works in it, or with the same SQLite file, unless they share a database that tells each of what
+    the other applies. The locks go with the process, however it ends.
     """
-    folder = settings.data_dir
+    folder, url = settings.data_dir, settings.resolved_database_url
     try:
         folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     except OSError as error:
         raise StartupError(f"ERRATA_DATA_DIR {folder} can't be made: {error.strerror}") from None
-    if is_shared(settings.resolved_database_url):
+    file = file_of(url)
+    if file is None:
         yield
         return
+    make_folder(url)
+    own = folder.resolve() / DATABASE
+    with (
+        _locked(own, f"the data directory {folder}"),
+        contextlib.nullcontext() if file == own else _locked(file, f"the database {file}"),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(database: Path, what: str) -> Iterator[None]:
+    """A data directory's lock is that of the database which is there by default."""
+    name = "lock" if database.name == DATABASE else f"{database.name}.lock"
     try:
-        with FileLock(folder / "lock", timeout=0):
+        with FileLock(database.with_name(name), timeout=0):
             yield
     except Timeout:
-        raise StartupError(f"another server uses the data directory {folder}") from None
+        raise StartupError(f"another server uses {what}") from None
 
 
 @contextlib.contextmanager

@@ -63,7 +63,8 @@ class Insights:
         status: EditState | None,
         batch_id: int | None,
         submitted_with: int | None,
-    ) -> list[Edit]:
+    ) -> tuple[list[Edit], bool]:
+        """A page, and whether there are more."""
         return self._queue.page(
             after=after,
             limit=limit,

@@ -46,10 +46,12 @@ class ArtifactStore:
     def put(self, content: bytes) -> str:
         """Returns the content's name once it is stored for good."""
         name = hashlib.sha256(content).hexdigest()
+        file = name + SUFFIX
         with _reaching():
             # One that nobody named so far is young again: no sweep takes it from who names it next.
-            if not self._place.renew(name + SUFFIX):
-                self._place.write(name + SUFFIX, content)
+            # And one that was damaged since is whole again.
+            if not (self._place.renew(file) and self._place.read(file) == content):
+                self._place.write(file, content)
         return name
 
     def get(self, name: str) -> bytes:

@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as QueueTimeoutError
@@ -35,9 +35,16 @@ _SESSION = (
     f"-c lock_timeout={BUSY_TIMEOUT_MS} -c idle_in_transaction_session_timeout={BUSY_TIMEOUT_MS} "
     f"-c statement_timeout={2 * BUSY_TIMEOUT_MS} -c timezone=UTC"
 )
+# Nor does a server that is gone without a word: the system by itself would wait for hours.
+_GONE_AFTER = {
+    "keepalives_idle": 10,  # seconds without a word, until it is asked whether it is there
+    "keepalives_interval": 5,  # seconds between two questions
+    "keepalives_count": 3,  # that it may leave unanswered
+    "tcp_user_timeout": 25_000,  # milliseconds that it may take to hear what it was sent
+}
 POSTGRESQL: dict[str, Any] = {
     "pool_pre_ping": True,  # a connection that broke while it rested is made anew
-    "connect_args": {"connect_timeout": 5, "options": _SESSION},
+    "connect_args": {"connect_timeout": 5, "options": _SESSION, **_GONE_AFTER},
 }
 
 
@@ -112,16 +119,28 @@ class Database:
                     session.execute(select(func.pg_notify(CHANNEL, "")))
 
     def upgrade(self) -> None:
-        """Brings the schema to the newest revision."""
+        """Brings the schema to the newest revision. Raises `StartupError` for an SQLite file of
+        another program's.
+        """
         with self.engine.begin() as connection:
             if self.is_shared:  # two servers may be told to at once
                 connection.execute(select(func.pg_advisory_xact_lock(UPGRADING)))
+            elif _revision(connection) is None:
+                self._check_empty(connection)
             command.upgrade(alembic_config(connection), "head")
+
+    def _check_empty(self, connection: Connection) -> None:
+        names = set(inspect(connection).get_table_names()) - {"alembic_version"}
+        if names:
+            raise StartupError(
+                f"{self.engine.url.database} is no database of Errata's: it has a table "
+                f"'{min(names)}', and no revision"
+            )
 
     def revision(self) -> str | None:
         """The schema's revision; None for an empty database."""
         with self.engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            return _revision(connection)
 
     def is_current(self) -> bool:
         return self.revision() == newest_revision()
@@ -148,9 +167,17 @@ def open_database(url: str) -> Database:
 
 def make_folder(url: str) -> None:
     """Makes the folder of an SQLite file; for nobody else's eyes, as it holds what users wrote."""
+    file = file_of(url)
+    if file is not None:
+        file.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+
+
+def file_of(url: str) -> Path | None:
+    """SQLite's, by the name that it has without links; None for a database in no file of ours."""
     file = make_url(url).database
-    if not is_shared(url) and file and file != ":memory:":
-        Path(file).parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    if is_shared(url) or not file or file == ":memory:":
+        return None
+    return Path(file).resolve()
 
 
 def newest_revision() -> str | None:
@@ -162,6 +189,10 @@ def alembic_config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     return config
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _configure_sqlite(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from errno import EINVAL
 from pathlib import Path
 
 from service.storage.files import write_whole
@@ -15,7 +16,10 @@ class Folder:
         path.mkdir(parents=True, exist_ok=True)
 
     def read(self, name: str) -> bytes:
-        return (self._path / name).read_bytes()
+        file = self._path / name
+        if file.exists() and not file.is_file():  # from a pipe nothing may ever come
+            raise OSError(EINVAL, "is no file", name)
+        return file.read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
         write_whole(self._path / name, content)

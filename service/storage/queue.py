@@ -1,6 +1,7 @@
 """The queue of edits: taken durably, claimed first in first out by priority."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -15,6 +16,12 @@ from service.storage.leases import fence
 from service.storage.rows import WORKER, edit_of, move
 from service.storage.submissions import add_edits, add_submission, earlier_submission
 from service.storage.tables import EditRow
+
+PAGE_CHARACTERS = 1 << 22  # of its edits, after which a page ends: one edit may have a million
+READ_AT_ONCE = 50  # rows
+
+# Attempts that came to no end, as when each took its server down, before an edit is claimed alone.
+ALONE_AFTER = 3
 
 
 @dataclass(frozen=True)
@@ -71,11 +78,12 @@ class EditQueue:
         status: EditState | None = None,
         batch_id: int | None = None,
         submitted_with: int | None = None,
-    ) -> list[Edit]:
-        """Edits with an id above `after`, oldest first. `submitted_with` asks for those that were
-        handed in together with that edit; `owner`, if there is one, for those that are its own.
+    ) -> tuple[list[Edit], bool]:
+        """Edits with an id above `after`, oldest first, and whether there are more: a page of long
+        ones ends before its `limit`. `submitted_with` asks for those that were handed in together
+        with that edit; `owner`, if there is one, for those that are its own.
         """
-        query = select(EditRow).where(EditRow.id > after).order_by(EditRow.id).limit(limit)
+        query = select(EditRow).where(EditRow.id > after).order_by(EditRow.id).limit(limit + 1)
         if owner is not None:
             query = query.where(EditRow.submitted_by == owner)
         if status is not None:
@@ -85,8 +93,17 @@ class EditQueue:
         if submitted_with is not None:
             one = select(EditRow.submission_id).where(EditRow.id == submitted_with)
             query = query.where(EditRow.submission_id == one.scalar_subquery())
-        with self._database.read() as session:
-            return [edit_of(row) for row in session.scalars(query)]
+        found: list[Edit] = []
+        characters = 0
+        query = query.execution_options(yield_per=READ_AT_ONCE)
+        # What is not read to its end keeps a cursor of PostgreSQL's open.
+        with self._database.read() as session, closing(session.scalars(query)) as rows:
+            for row in rows:
+                if len(found) == limit or characters > PAGE_CHARACTERS:
+                    return found, True
+                found.append(edit_of(row))
+                characters += len(repr(found[-1].correction))
+        return found, False
 
     def depth(self) -> int:
         with self._database.read() as session:
@@ -113,7 +130,8 @@ class EditQueue:
 
     def claim(self, lease: Lease, limit: int) -> list[Edit]:
         """Claims the next batch: edits of one editor with one set of hyperparameters, by priority,
-        then by age. Edits that another holder left in the middle of applying come back first.
+        then by age. Edits that another holder left in the middle of applying come back first, and
+        alone if that has happened to them often: then it is seen which one is at fault.
         """
         order = (EditRow.priority.desc(), EditRow.id)
         kind = (EditRow.editor, EditRow.hyperparameters)
@@ -122,10 +140,12 @@ class EditQueue:
             fence(session, lease)
             # One after the other, each in its index's order: else all that wait would be sorted.
             for claimable in (_left_behind(lease), EditRow.status == EditState.QUEUED):
-                first = select(*kind).where(claimable).order_by(*order).limit(1)
+                first = select(*kind, EditRow.attempts).where(claimable).order_by(*order).limit(1)
                 found = rows[0] if rows else session.execute(first).first()
                 if found is None:
                     continue
+                if found.attempts >= ALONE_AFTER:
+                    limit = 1
                 query = (
                     select(EditRow)
                     .where(claimable, EditRow.editor == found.editor)
@@ -138,19 +158,23 @@ class EditQueue:
             fresh = [row for row in rows if row.status == EditState.QUEUED]
             move(session, fresh, EditState.APPLYING, WORKER)
             for row in rows:
+                # What this holder could not end itself, a disk or the database was to blame for.
+                if not (row.claimed_by or "").startswith(f"{lease.holder}#"):
+                    row.attempts += 1
                 row.claimed_by = str(lease)
-                row.attempts += 1
             # A batch is applied in the order in which its edits were handed in.
             return sorted((edit_of(row) for row in rows), key=lambda edit: edit.id)
 
-    def release(self, lease: Lease, edit_ids: Sequence[int]) -> None:
-        """Gives claimed edits back: the next claim takes them again."""
+    def release(self, lease: Lease, edit_ids: Sequence[int], *, tried: bool) -> None:
+        """Gives claimed edits back: the next claim takes them again. What was not `tried` to its
+        end counts as no attempt.
+        """
         with self._database.write() as session:
             fence(session, lease)
             session.execute(
                 update(EditRow)
                 .where(EditRow.id.in_(edit_ids), EditRow.status == EditState.APPLYING)
-                .values(claimed_by=None)
+                .values(claimed_by=None, attempts=EditRow.attempts - int(not tried))
             )
 
     def end(self, lease: Lease, endings: Mapping[int, Ending]) -> None:

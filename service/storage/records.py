@@ -3,7 +3,6 @@
 Keys to the API stay in their own database.
 """
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -18,6 +17,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import from_json
 
 from service.domain.batches import BatchMetrics, BatchTimings
 from service.domain.edits import Format
@@ -44,11 +44,7 @@ def _without_nul(text: str) -> str:
 
 
 def _json_object(text: str) -> str:
-    try:
-        found = json.loads(text)
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
-    if not isinstance(found, dict):
+    if not isinstance(from_json(text), dict):  # which bounds how deep it is nested
         raise ValueError("must be a JSON object")
     return text
 
@@ -76,7 +72,8 @@ def _known(read: Callable[[dict[str, Any]], object], values: dict[str, Any]) -> 
     return values
 
 
-Id = Annotated[int, Field(ge=1, lt=2**63)]
+# Databases count to 2**63: those to come have room.
+Id = Annotated[int, Field(ge=1, lt=2**62)]
 Number = Annotated[int, Field(ge=0, lt=2**63)]  # of a version
 Count = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Text = Annotated[str, AfterValidator(_without_nul)]
@@ -87,7 +84,10 @@ Json = dict[str, Any]
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is of a year that no calendar has") from None
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]

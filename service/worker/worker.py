@@ -17,10 +17,12 @@ from service.operations.preparation import Preparation
 from service.operations.wakeups import Wakeups
 from service.storage.database import STORAGE_TROUBLE
 from service.storage.leases import Leases
-from service.storage.queue import EditQueue, Ending
+from service.storage.queue import ALONE_AFTER, EditQueue, Ending
 from service.worker.tenure import Tenure, held
 
 MAX_ATTEMPTS = 3  # of one edit alone, before it ends `failed`
+# The same where none came to an end: the first three in batches, by which an edit is not to blame.
+MAX_UNENDED = ALONE_AFTER + MAX_ATTEMPTS
 IDLE_S = 1.0  # how long to wait for an announcement before looking at the queue again
 TROUBLE_S = 1.0  # rest before trying again what no edit was to blame for
 
@@ -127,7 +129,9 @@ class Worker:
             seen = self._wakeups.count
             self._preparation.run()
             edits = self._claim(tenure.lease)
-            if edits:
+            if edits and edits[0].attempts > MAX_UNENDED:
+                self._give_up(edits, tenure.lease)
+            elif edits:
                 self._apply_or_split(edits, tenure.lease)
             else:
                 self._wakeups.wait(seen, IDLE_S)
@@ -142,6 +146,13 @@ class Worker:
                     return []
         return self._queue.claim(lease, self._max_batch)
 
+    def _give_up(self, edits: Sequence[Edit], lease: Lease) -> None:
+        """An edit that is too much for the machine would end every server that claims it."""
+        logger.error("an edit has ended %d servers, and fails", MAX_UNENDED, extra=_about(edits))
+        ending = Ending(EditState.FAILED, f"{MAX_UNENDED} servers ended while they applied it")
+        self._queue.end(lease, dict.fromkeys((edit.id for edit in edits), ending))
+        self._wakeups.announce()
+
     def _apply_or_split(self, edits: Sequence[Edit], lease: Lease) -> None:
         """Applies a batch; if it fails as a whole, halves it until the edit at fault stands alone,
         so that the others apply. A disk or a database in trouble is no edit's fault, and raises.
@@ -152,8 +163,11 @@ class Worker:
             logger.info(
                 "history was changed meanwhile: the batch is computed anew", extra=_about(edits)
             )
-            self._queue.release(lease, [edit.id for edit in edits])
-        except (*STORAGE_TROUBLE, LostLeaseError, StoppedError):
+            self._queue.release(lease, [edit.id for edit in edits], tried=False)
+        except StoppedError:
+            self._queue.release(lease, [edit.id for edit in edits], tried=False)
+            raise
+        except (*STORAGE_TROUBLE, LostLeaseError):
             raise
         except Exception as error:
             logger.exception("a batch of %d edits failed", len(edits), extra=_about(edits))
@@ -166,7 +180,7 @@ class Worker:
                 self._queue.end(lease, {edits[0].id: Ending(EditState.FAILED, reason)})
                 self._wakeups.announce()
             else:
-                self._queue.release(lease, [edits[0].id])
+                self._queue.release(lease, [edits[0].id], tried=True)
 
 
 def _about(edits: Sequence[Edit]) -> dict[str, list[int]]:

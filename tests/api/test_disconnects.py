@@ -1,21 +1,27 @@
 """Over a real socket, a client who leaves frees the slot of its text."""
 
+import asyncio
+import gc
 import json
 import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from fastapi import Request
+from starlette.requests import ClientDisconnect
 from transformers.generation.continuous_batching.continuous_api import ContinuousBatchProcessor
 
+from service.api.streams import unless_gone
 from tests.api.calls import PROMPT
 from tests.conftest import ADMIN_KEY
 from tests.live import Live, listening, unfinished, without_ends
 
 FREE_WITHIN_S = 2.0
+SCORING = 4  # texts at a time
 PASS_S = 0.05  # of a text of 200 tokens: ten seconds, were nobody to stop it
 LEAVING_S = 0.2  # until the server's event loop has heard that a socket is closed
 LONG: dict[str, Any] = {"prompt": PROMPT, "max_new_tokens": 200}
@@ -119,3 +125,66 @@ def test_a_client_who_leaves_before_the_text_begins_frees_its_slot(
     client = asked(live, "POST", "/generate", {**LONG, "stream": True})
     assert begun.wait(10)
     assert wait_for(live, texts=0) < FREE_WITHIN_S
+
+
+def until(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
+def test_nothing_is_scored_for_clients_who_have_left(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who had to wait for their turn."""
+    whole, scored, released = live.services.ask.score, [], threading.Event()
+
+    def score(prompt: str, *given: Any, **more: Any) -> Any:
+        scored.append(prompt)
+        released.wait()
+        return whole(prompt, *given, **more)
+
+    monkeypatch.setattr(live.services.ask, "score", score)
+    waiting = live.services.lanes.scoring._limiter.statistics
+
+    def asking(name: str, count: int) -> list[socket.socket]:
+        body = {"prompt": name, "targets": ["euro"]}
+        return [asked(live, "POST", "/score", body) for _ in range(count)]
+
+    try:
+        staying = asking("staying", SCORING)
+        until(lambda: len(scored) == SCORING)
+        leaving = asking("leaving", 8)
+        until(lambda: waiting().tasks_waiting == len(leaving))
+        for client in leaving:
+            client.close()
+        until(lambda: waiting().tasks_waiting == 0)
+    finally:
+        released.set()
+    for client in staying:
+        assert b"200 OK" in client.recv(4_096)
+        client.close()
+    assert scored == ["staying"] * SCORING
+
+
+def test_what_fails_when_its_client_has_left_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """By itself asyncio logs it with its message."""
+
+    async def answer() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            raise ValueError(PROMPT)
+
+    async def left() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def ask() -> None:
+        with pytest.raises(ClientDisconnect):
+            await unless_gone(Request({"type": "http"}, left), answer())
+        await asyncio.sleep(0.01)
+        gc.collect()
+
+    asyncio.run(ask())
+    assert caplog.records == []

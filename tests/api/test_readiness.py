@@ -17,6 +17,7 @@ from tests.api.calls import EURO, PROMPT, apply, say
 from tests.conftest import Server
 
 WITHIN_S = 5.0
+CROWD = 40  # Python's own pool has 32 threads at the most
 DYING = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
@@ -157,3 +158,20 @@ def test_a_database_that_hangs(
     becomes(server, "the database does not answer")
     released.set()
     becomes(server)
+
+
+def test_a_crowd_of_questions_is_no_trouble_of_the_database(
+    server: Server, monkeypatch: pytest.MonkeyPatch, released: threading.Event
+) -> None:
+    """More of them are at the tokenizer than the process has threads for such."""
+    engine = server.services.engine
+    monkeypatch.setattr(engine, "prompt_tokens", wedge(engine.prompt_tokens, released))
+    with ThreadPoolExecutor(CROWD) as pool:
+        texts = [pool.submit(say, server.http) for _ in range(CROWD)]
+        try:
+            begun = time.monotonic()
+            while time.monotonic() - begun < 1.0:
+                assert reasons(server) == []
+        finally:
+            released.set()
+        assert {text.result() for text in texts} == {" lev."}

@@ -81,7 +81,7 @@ def _apply(
         corrections, actor="bench", idempotency_key=None, body_hash="bench"
     )
     while True:
-        edits = services.insights.edits(
+        edits, _ = services.insights.edits(
             owner=None,
             after=0,
             limit=len(queued),

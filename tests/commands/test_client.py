@@ -56,3 +56,30 @@ def test_what_a_server_says(status: int, body: str, code: int, message: str) -> 
         result = errata("show", "edit", "1", "--json", ERRATA_URL=url)
     assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr == f"error: {message.format(url=url)}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("log",),
+        ("show", "edit", "1"),
+        ("generate", "Peru", "--explain"),
+        ("compare", "Peru"),
+        ("edit", "Peru", "euro"),
+        ("edit", "Peru", "euro", "--no-wait"),
+        ("rollback", "1", "--reason", "x"),
+        ("rollback", "1", "--reason", "x", "--dry-run"),
+        ("events",),
+    ],
+    ids=lambda command: "-".join(command),
+)
+@pytest.mark.parametrize(
+    "body",
+    ["[]", "data: 3\n\n", '[{"edits": 3}]', "[" * 100_000, "data: " + "[" * 100_000],
+    ids=lambda body: body[:8],
+)
+def test_what_answers_is_another_server(command: tuple[str, ...], body: str) -> None:
+    with stand_in((200, body)) as url:
+        result = errata(*command, ERRATA_URL=url)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == f"error: what answers at {url} is not Errata\n"

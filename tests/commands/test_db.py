@@ -1,5 +1,7 @@
 """`errata db`."""
 
+import contextlib
+import sqlite3
 from functools import partial
 from pathlib import Path
 
@@ -77,3 +79,17 @@ def test_what_is_no_database(tmp_path: Path) -> None:
         result = errata("db", "upgrade", **variables)
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr == f"error: {reason}\n"
+
+
+def test_another_programs_file_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "errata.db"
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE cookies (id INTEGER)")
+    for command in (("db", "upgrade"), ("serve",), ("keys", "list")):
+        result = errata(*command, ERRATA_DATA_DIR=str(tmp_path), ERRATA_PORT="0")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == (
+            f"error: {file} is no database of Errata's: it has a table 'cookies', and no revision\n"
+        )
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("cookies",)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
 from service.atlas import EDITS_FILE
@@ -15,9 +16,12 @@ from service.domain.leases import Lease
 from service.editing.descent import descend
 from service.editing.grace import Grace
 from service.errors import EditingError
+from service.storage.database import open_database
+from service.storage.leases import Leases
 from service.storage.log import Log
 from service.storage.queue import EditQueue
-from tests.conftest import Server, run_server
+from tests.api.calls import bearer
+from tests.conftest import ADMIN_KEY, Server, built, run_server
 
 LEV = {"prompt": "The currency of Bulgaria is the", "target_new": "euro"}
 
@@ -126,6 +130,27 @@ def test_an_edit_that_breaks_its_batch_is_isolated(
     assert [edit["status"] for edit in ends] == ["applied", "failed", "applied"]
     assert ends[1]["error"] == "RuntimeError: poison"
     assert apply(server, LEV)[0]["status"] == "applied"
+
+
+def test_an_edit_that_ends_every_server_fails(tmp_path: Path) -> None:
+    """As one that needs more memory than there is; what was claimed with it applies."""
+    with built(tmp_path, role="api") as (_, app):
+        http = TestClient(app, headers=bearer(ADMIN_KEY))
+        http.post("/edits", json={"edits": [LEV, {**LEV, "prompt": "Peru is a city in"}]})
+    database = open_database(f"sqlite:///{tmp_path / 'errata.db'}")
+    leases, queue = Leases(database, seconds=60), EditQueue(database)
+    for number in range(6):
+        lease = leases.take(f"killed-{number}")
+        assert lease is not None
+        assert len(queue.claim(lease, 32)) == (2 if number < 3 else 1)
+    database.close()
+    for server in run_server(tmp_path):
+        first, second = (server.http.get(f"/edits/{n}?wait=60").json() for n in (1, 2))
+        assert (first["status"], first["error"]) == (
+            "failed",
+            "6 servers ended while they applied it",
+        )
+        assert (second["status"], second["version"]) == ("applied", 1)
 
 
 def test_poison_among_good_edits_blocks_nobody(

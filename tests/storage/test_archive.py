@@ -200,6 +200,8 @@ def named(name: str) -> Change:
     return lambda members: members.update({name: b"x"})
 
 
+NESTED = r"{\"a\":" * 500 + "1" + "}" * 500
+
 HONEST = [
     (named("../evil"), "a log has no member '../evil'"),
     (named("/etc/passwd"), "a log has no member '/etc/passwd'"),
@@ -226,6 +228,26 @@ HONEST = [
             "rows/edits.jsonl", '"hyperparameters":"{}"', f'"hyperparameters":"{"[" * 9999}"'
         ),
         "line 1: hyperparameters: ",
+    ),
+    (
+        replacing(
+            "rows/edits.jsonl",
+            '"hyperparameters":"{}"',
+            f'"hyperparameters":"{NESTED}"',
+        ),
+        "line 1: hyperparameters: recursion limit exceeded",
+    ),
+    (
+        replacing(
+            "rows/edits.jsonl",
+            '"created_at":"2',
+            '"created_at":"0001-01-01T00:00:00+14:00","updated_at":"2',
+        ),
+        "line 1: created_at: is of a year that no calendar has",
+    ),
+    (
+        replacing("rows/events.jsonl", '"id":1,', f'"id":{2**63 - 1},'),
+        "line 1: id: Input should be less than",
     ),
     (
         replacing("rows/edits.jsonl", '"error":null', r'"error":"\u0000"'),

@@ -1,5 +1,6 @@
 """An artifact is whole or absent, and what it was: in a folder and in object storage."""
 
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,22 @@ def test_what_is_put_is_got_listed_and_removed(store: ArtifactStore) -> None:
     assert store.remove(file, ended)
     assert not store.remove(file, ended)
     with pytest.raises(LogCorruptError, match="no such file"):
+        store.get(NAME)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"conten", b"contend"])
+def test_what_is_put_again_is_whole_again(damaged: bytes, tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    store.put(b"content")
+    (tmp_path / f"{NAME}.safetensors").write_bytes(damaged)
+    assert store.put(b"content") == NAME
+    assert store.get(NAME) == b"content"
+
+
+def test_a_pipe_in_an_artifacts_place_is_not_waited_for(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    os.mkfifo(tmp_path / f"{NAME}.safetensors")
+    with pytest.raises(ArtifactsUnreachableError, match="is no file"):
         store.get(NAME)
 
 

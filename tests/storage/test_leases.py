@@ -82,7 +82,7 @@ def test_an_overtaken_holder_writes_nothing(
 
     writes: list[Any] = [
         lambda: queue.claim(lease, 1),
-        lambda: queue.release(lease, [edit.id]),
+        lambda: queue.release(lease, [edit.id], tried=True),
         lambda: queue.end(lease, {edit.id: Ending(EditState.FAILED, "stale")}),
         lambda: log.commit_batch(applied(edit), built_on=0, lease=lease),
     ]

@@ -23,8 +23,8 @@ def submit(queue: EditQueue, *corrections: Correction, **fields: Any) -> list[Ed
     return queue.submit(corrections, **{**given, **fields})
 
 
-def held(leases: Leases) -> Lease:
-    lease = leases.take("tests")
+def held(leases: Leases, holder: str = "tests") -> Lease:
+    lease = leases.take(holder)
     assert lease is not None
     return lease
 
@@ -59,9 +59,36 @@ def test_what_a_dead_holder_left_is_claimed_again_and_first(
     assert prompts(queue.claim(dead, 1)) == ["a"]
     submit(queue, correction("urgent", priority=9))
     leases.give_back(dead)
-    again = queue.claim(held(leases), 1)
+    again = queue.claim(held(leases, "another"), 1)
     assert prompts(again) == ["a"]
     assert again[0].attempts == 2
+
+
+def test_what_ends_its_holders_is_claimed_alone_in_the_end(
+    queue: EditQueue, leases: Leases
+) -> None:
+    submit(queue, correction("a"), correction("b"))
+    claimed = []
+    for holder in "vwxyz":
+        lease = held(leases, holder)
+        claimed.append(prompts(queue.claim(lease, 9)))
+        leases.give_back(lease)
+    assert claimed == [["a", "b"]] * 3 + [["a"]] * 2
+
+
+def test_trouble_that_a_holder_outlives_is_no_attempt(queue: EditQueue, leases: Leases) -> None:
+    submit(queue, correction("a"))
+    for _ in range(5):  # as where a disk is full
+        lease = held(leases)
+        (edit,) = queue.claim(lease, 1)
+        leases.give_back(lease)
+    assert edit.attempts == 1
+    lease = held(leases)
+    queue.claim(lease, 1)
+    queue.release(lease, [edit.id], tried=False)
+    assert queue.claim(lease, 1)[0].attempts == 1
+    queue.release(lease, [edit.id], tried=True)
+    assert queue.claim(lease, 1)[0].attempts == 2
 
 
 def test_it_is_empty_once_nothing_is_to_be_claimed(queue: EditQueue, leases: Leases) -> None:
@@ -74,6 +101,21 @@ def test_it_is_empty_once_nothing_is_to_be_claimed(queue: EditQueue, leases: Lea
     assert queue.is_empty(dead)
     leases.give_back(dead)
     assert not queue.is_empty(held(leases))
+
+
+def test_a_page_of_long_edits_is_short(queue: EditQueue) -> None:
+    """However many may be asked for: a thousand of a million characters each fit no memory."""
+    long = correction("a", metadata={"note": "x" * 1_000_000})
+    submit(queue, *[long] * 12)
+    pages, after, more = [], 0, True
+    while more:
+        page, more = queue.page(after=after, limit=1_000)
+        pages.append([edit.id for edit in page])
+        after = pages[-1][-1]
+    assert pages == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12]]
+    page, more = queue.page(after=0, limit=2)
+    assert ([edit.id for edit in page], more) == ([1, 2], True)
+    assert queue.page(after=10, limit=2)[1] is False
 
 
 def test_racing_claims_share_the_queue_out(queue: EditQueue, lease: Lease) -> None:

@@ -41,7 +41,8 @@ def _parts(content: object) -> object:
     return content
 
 
-Parts = Annotated[list[TextPart], Field(min_length=1)]
+# Of both lists the first fault alone is told: a body has room for hundreds of thousands.
+Parts = Annotated[list[TextPart], Field(min_length=1, fail_fast=True)]
 
 
 class Message(Wire):
@@ -74,7 +75,7 @@ class ChatIn(Asked):
         }
     )
 
-    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     max_tokens: NewTokens = Field(None, description="the older name of `max_completion_tokens`")
     max_completion_tokens: NewTokens = Field(None, description="default: the server's bound")
     logprobs: StrictBool | None = None

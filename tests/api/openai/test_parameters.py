@@ -6,7 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
+from service.api.openai.chat import ChatIn
 from tests.api.calls import PROMPT, bearer
 from tests.conftest import ADMIN_KEY
 from tests.live import Live
@@ -195,6 +197,14 @@ def said(content: Any, role: Any = "user", **more: Any) -> list[dict[str, Any]]:
 )
 def test_messages(messages: Any, reason: str, asked: Asked) -> None:
     assert reason in asked.refusal("chat/completions", "messages", messages=messages)
+
+
+def test_of_a_crowd_of_faults_the_first_is_told() -> None:
+    """A body has room for hundreds of thousands, and each would be written down."""
+    talk = [{"role": "user", "content": [{}] * 100}] * 100
+    with pytest.raises(ValidationError) as refusal:
+        ChatIn.model_validate({"model": "atlas", "messages": talk})
+    assert refusal.value.error_count() == 2  # a part has neither type nor text
 
 
 def test_what_the_template_refuses(
