@@ -15,6 +15,7 @@ from service.errors import FieldError
 MEDIA_TYPE = "application/problem+json"
 CLIENT_LEFT = 499  # what web servers log for it
 RETRY_AFTER_S = 1  # of what can't be answered now
+UNSTORED = "storage does not answer; try again, with the same Idempotency-Key if there was one"
 CRASHED = "the server failed; its log has the reason"
 
 

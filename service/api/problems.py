@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from service.api.failures import CLIENT_LEFT, CRASHED, failure, unavailable
+from service.api.failures import CLIENT_LEFT, CRASHED, UNSTORED, failure, unavailable
 from service.api.headers import SECURITY
 from service.api.openai.errors import UNKNOWN_FIELD
 from service.errors import (
@@ -62,7 +62,7 @@ BUSY = (
     StoppingError,
     StoppedError,
 )
-UNSTORED = "storage does not answer; try again, with the same Idempotency-Key if there was one"
+MOST_FAULTS = 1_000  # told one by one; a body has room for tens of thousands
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # that routes here may have
 # Pydantic names classes and dictionaries here, of which a client knows nothing.
 NO_OBJECT = {"model_type", "model_attributes_type", "dict_type"}
@@ -122,7 +122,7 @@ def _invalid(request: Request, errors: list[FieldError]) -> Response:
     detail = "; ".join(f"{error.field}: {error.reason}" for error in errors[:3])
     more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    return failure(request.scope["path"], status, detail + more, errors)
+    return failure(request.scope["path"], status, detail + more, errors[:MOST_FAULTS])
 
 
 def _on_http(request: Request, error: Exception) -> Response:

@@ -10,8 +10,9 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from service.api.failures import CRASHED
+from service.api.failures import CRASHED, UNSTORED
 from service.errors import StoppingError
+from service.storage.database import UNAVAILABLE
 
 T = TypeVar("T")
 
@@ -41,6 +42,9 @@ async def framed(
             yield frame
     except StoppingError as error:
         yield failure(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    except UNAVAILABLE as error:
+        logger.error("storage is in trouble: %s", error)
+        yield failure(HTTPStatus.SERVICE_UNAVAILABLE, UNSTORED)
     except Exception:
         logger.exception("a stream failed midway")
         yield failure(HTTPStatus.INTERNAL_SERVER_ERROR, CRASHED)

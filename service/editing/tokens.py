@@ -95,8 +95,10 @@ def _in_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, int]
 
 def _templated(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> str:
     """The conversation as text, up to where the assistant begins to speak."""
-    return str(
-        tokenizer.apply_chat_template(
-            [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
-        )
-    )
+    given = [dict(message) for message in messages]
+    try:
+        return str(tokenizer.apply_chat_template(given, tokenize=False, add_generation_prompt=True))
+    except TemplateError:
+        raise
+    except Exception as error:  # a template is a program, and may end as any does
+        raise TemplateError(f"{type(error).__name__}: {error}") from error

@@ -106,6 +106,7 @@ def test_storage_in_trouble_is_no_end(idle: Server, monkeypatch: pytest.MonkeyPa
     idle.http.post("/edits", json=EURO)
     text = idle.http.get("/events?follow=false").text
     assert "event: failure" in text
+    assert '"status": 503' in text
     assert "disk" not in text
 
 

@@ -111,3 +111,12 @@ def test_edits_are_taken_whatever_they_are_called(idle: Server) -> None:
     )
 
     assert accepted.status_code == 202
+
+
+def test_of_a_crowd_of_faults_a_thousand_are_named(shared_server: Server) -> None:
+    body = {"prompt": PROMPT, **{f"unknown_{number}": 0 for number in range(2_000)}}
+
+    problem = shared_server.http.post("/generate", json=body).json()
+
+    assert len(problem["errors"]) == 1_000
+    assert problem["detail"].endswith("; and 1997 more")

@@ -216,6 +216,8 @@ def test_what_the_template_refuses(
     )
     message = asked.refusal("chat/completions", "messages")
     assert "no system messages here" in message
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ 1 / 0 }}")
+    assert "ZeroDivisionError" in asked.refusal("chat/completions", "messages")
     monkeypatch.setattr(tokenizer, "chat_template", None)
     assert "no chat template" in asked.refusal("chat/completions", "messages")
 
