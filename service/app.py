@@ -109,6 +109,7 @@ def build(
     wakeups = Wakeups()
     overlays = Overlays(store, artifacts, engine)
     store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM)
+    artifacts.belong_to(store.identity)
     overlays.start()
     sweep(database, artifacts)
     family = Family(editors, store)

@@ -15,6 +15,7 @@ from service.storage.place import Entry, Place
 SUFFIX = ".safetensors"
 PARTIAL = ".partial"  # what a write that was cut off leaves
 CHECK = "check" + PARTIAL
+OWNER = "log.txt"  # names the log whose artifacts these are
 NAME = re.compile(r"[0-9a-f]{64}" + re.escape(SUFFIX))
 LOCAL = "file://"
 
@@ -42,6 +43,22 @@ class ArtifactStore:
             self._place.write(CHECK, b"")
             with contextlib.suppress(Exception):  # there are places that nothing is removed from
                 self._place.remove(CHECK)
+
+    def belong_to(self, log: str) -> None:
+        """Raises `StartupError` if they are another log's, which would lose those that this one
+        does not name.
+        """
+        with _reaching():
+            try:
+                found = self._place.read(OWNER).decode(errors="replace")
+            except FileNotFoundError:
+                self._place.write(OWNER, log.encode())
+                return
+        if found != log:
+            raise StartupError(
+                "the artifacts are another log's: give each log an ERRATA_ARTIFACTS_URL, or an "
+                f"ERRATA_DATA_DIR, of its own; if the other log is gone, remove {OWNER} there"
+            )
 
     def put(self, content: bytes) -> str:
         """Returns the content's name once it is stored for good."""

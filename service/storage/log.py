@@ -81,6 +81,15 @@ class Log:
                     "serve the model it was made for, or use another ERRATA_DATA_DIR"
                 )
 
+    @property
+    def identity(self) -> str:
+        """What tells it from all other logs, and stays when it is moved: its model's fingerprint,
+        and when it began.
+        """
+        with self._database.read() as session:
+            fingerprint = session.get_one(StoreRow, 1).fingerprint
+            return f"{fingerprint} {session.get_one(VersionRow, 0).created_at.isoformat()}"
+
     def versions(self, after: int = -1, limit: int | None = None) -> list[Version]:
         """Versions above `after`, oldest first; all of them without a limit."""
         query = (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from service.errors import StartupError
 from service.operations.sweeping import sweep
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import open_database
@@ -15,6 +16,7 @@ from service.storage.folder import Folder
 from tests.conftest import run_server
 from tests.operations.test_apply import apply
 from tests.operations.test_history import currency
+from tests.processes import errata
 
 HOUR_S = 3_600
 
@@ -37,7 +39,7 @@ def test_a_start_sweeps(
     data = tmp_path / "data"
     for server in run_server(data):
         apply(server, currency("Bulgaria"))
-    (named,) = (data / "artifacts").iterdir()
+    (named,) = (data / "artifacts").glob("*.safetensors")
     aged(named)
     snapshot = aged(put(b"named by a snapshot alone"))
     with sqlite3.connect(data / "errata.db") as connection:
@@ -55,7 +57,8 @@ def test_a_start_sweeps(
     aged(foreign)
     for _ in run_server(data):
         pass
-    assert set((data / "artifacts").iterdir()) == {named, snapshot, young, fresh, foreign}
+    kept = {named, snapshot, young, fresh, foreign, data / "artifacts" / "log.txt"}
+    assert set((data / "artifacts").iterdir()) == kept
     assert "2 artifacts that the log does not name were removed" in caplog.text
 
 
@@ -80,6 +83,28 @@ def test_a_log_that_names_nothing_sweeps_nothing(
     for _ in run_server(tmp_path / "data"):
         pass
     assert file.exists()
+
+
+def test_two_logs_share_no_place(tmp_path: Path) -> None:
+    """Each would remove what the other one names."""
+    place = str(tmp_path / "shared")
+    for _ in run_server(tmp_path / "one", artifacts_url=place):
+        pass
+    with pytest.raises(StartupError, match="another log's"):
+        next(run_server(tmp_path / "two", artifacts_url=place))
+
+
+def test_a_log_that_was_moved_keeps_its_artifacts(tmp_path: Path) -> None:
+    place = {"artifacts_url": str(tmp_path / "shared")}
+    for server in run_server(tmp_path / "one", **place):
+        apply(server, currency("Bulgaria"))
+    settings = {"ERRATA_ARTIFACTS_URL": place["artifacts_url"]}
+    archive = str(tmp_path / "log.tar")
+    for command, folder in (("export", "one"), ("import", "two")):
+        moved = errata("log", command, archive, ERRATA_DATA_DIR=str(tmp_path / folder), **settings)
+        assert moved.exit_code == 0, moved.stderr
+    for server in run_server(tmp_path / "two", **place):
+        assert server.http.get("/version").json()["version"] == 1
 
 
 def test_a_place_that_nothing_is_removed_from(
