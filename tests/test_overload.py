@@ -16,7 +16,7 @@ def test_a_crowd_is_turned_away_and_nothing_breaks(tmp_path: Path) -> None:
     settings = {
         "ERRATA_ADMIN_KEY": ADMIN_KEY,
         "ERRATA_MAX_GENERATIONS": str(CAPACITY),
-        "ERRATA_MAX_REQUESTS": str(5 * CAPACITY),
+        "ERRATA_MAX_REQUESTS": str(CAPACITY + 1),
         "ERRATA_MAX_QUEUE_DEPTH": "40",
         "OMP_NUM_THREADS": "1",
     }
