@@ -26,6 +26,7 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}")
 TRUE = {"true", "1", "on", "t", "y", "yes"}
 LENGTHS = ("max_new_tokens", "max_tokens", "max_completion_tokens")
 LONG = 1_000
+NOBODYS = 2**31  # an id that is not given out here
 numbers = count()
 
 
@@ -46,6 +47,9 @@ def _drop_long(node: Any) -> None:
 
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
+    right = case.meta is not None and case.meta.generation.mode.is_positive
+    if right:
+        _fill(case.path_parameters)
     if isinstance(case.query, dict):
         _tame_query(case.operation.path, case.query)
     _make_unique(case)
@@ -53,10 +57,16 @@ def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any])
     if isinstance(case.body, dict):
         for body in _with_edits(case.body):
             _tame(body)
-        right = case.meta is not None and case.meta.generation.mode.is_positive
         messages: Any = case.body.get("messages")
         if right and messages is not None:
             _shorten_conversation(messages)
+
+
+def _fill(path: dict[str, Any]) -> None:
+    """An id that the answer before it does not have, as a version's of no batch or of many."""
+    for name, value in path.items():
+        if value in (None, "None"):
+            path[name] = NOBODYS
 
 
 def _whole(value: Any) -> Any:
