@@ -8,6 +8,7 @@ from service.storage.archive import Archive
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database
 from service.storage.filling import check_empty, fill
+from service.storage.log import Log
 from service.storage.records import TABLES
 
 
@@ -39,6 +40,7 @@ def import_log(
         done += more
         advance("rows", done, total)
 
+    artifacts.leave(Log(database).identity)  # an empty one's, in whose place this one comes
     fill(database, archive, fingerprint, tick)
     return verdict
 

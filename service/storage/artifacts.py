@@ -48,17 +48,21 @@ class ArtifactStore:
         """Raises `StartupError` if they are another log's, which would lose those that this one
         does not name.
         """
-        with _reaching():
-            try:
-                found = self._place.read(OWNER).decode(errors="replace")
-            except FileNotFoundError:
+        found = self._owner()
+        if found is None:
+            with _reaching():
                 self._place.write(OWNER, log.encode())
-                return
-        if found != log:
+        elif found != log:
             raise StartupError(
                 "the artifacts are another log's: give each log an ERRATA_ARTIFACTS_URL, or an "
                 f"ERRATA_DATA_DIR, of its own; if the other log is gone, remove {OWNER} there"
             )
+
+    def leave(self, log: str | None) -> None:
+        """They are no more this log's, if they were."""
+        if log is not None and self._owner() == log:
+            with _reaching():
+                self._place.remove(OWNER)
 
     def put(self, content: bytes) -> str:
         """Returns the content's name once it is stored for good."""
@@ -105,6 +109,13 @@ class ArtifactStore:
                 self._place.remove(file)
                 return True
         return False
+
+    def _owner(self) -> str | None:
+        with _reaching():
+            try:
+                return self._place.read(OWNER).decode(errors="replace")
+            except FileNotFoundError:
+                return None
 
     def _entries(self) -> list[Entry]:
         with _reaching():

@@ -54,41 +54,41 @@ class Log:
         self._database = database
 
     @racing
-    def open(self, model: str, fingerprint: str, base_checksum: str) -> None:
-        """Writes version 0 into an empty log; raises `StartupError` if the log is of another
-        model.
+    def open(self, model: str, fingerprint: str, base_checksum: str) -> str:
+        """Writes version 0 into an empty log; returns the log's identity. Raises `StartupError` if
+        it is of another model.
         """
         with self._database.write() as session:
-            store = session.get(StoreRow, 1)
-            if store is None:
+            store, base = session.get(StoreRow, 1), session.get(VersionRow, 0)
+            if store is None or base is None:
                 moment = now()
-                session.add(StoreRow(id=1, model=model, fingerprint=fingerprint, created_at=moment))
-                session.add(
-                    VersionRow(
-                        version=0,
-                        kind=VersionKind.BASE,
-                        batch_ids=[],
-                        edit_ids=[],
-                        checksum=base_checksum,
-                        actor=SYSTEM,
-                        created_at=moment,
-                    )
+                store = StoreRow(id=1, model=model, fingerprint=fingerprint, created_at=moment)
+                base = VersionRow(
+                    version=0,
+                    kind=VersionKind.BASE,
+                    batch_ids=[],
+                    edit_ids=[],
+                    checksum=base_checksum,
+                    actor=SYSTEM,
+                    created_at=moment,
                 )
+                session.add_all([store, base])
             elif store.fingerprint != fingerprint:
                 raise StartupError(
                     f"the log was made for model '{store.model}' (fingerprint "
                     f"{store.fingerprint[:12]}), but '{model}' has fingerprint {fingerprint[:12]}: "
                     "serve the model it was made for, or use another ERRATA_DATA_DIR"
                 )
+            return _identity(store, base)
 
     @property
-    def identity(self) -> str:
-        """What tells it from all other logs, and stays when it is moved: its model's fingerprint,
-        and when it began.
+    def identity(self) -> str | None:
+        """What tells it from all other logs, and stays when it is moved; None of one that no server
+        has begun.
         """
         with self._database.read() as session:
-            fingerprint = session.get_one(StoreRow, 1).fingerprint
-            return f"{fingerprint} {session.get_one(VersionRow, 0).created_at.isoformat()}"
+            store, base = session.get(StoreRow, 1), session.get(VersionRow, 0)
+            return None if store is None or base is None else _identity(store, base)
 
     def versions(self, after: int = -1, limit: int | None = None) -> list[Version]:
         """Versions above `after`, oldest first; all of them without a limit."""
@@ -278,6 +278,11 @@ class Log:
             if self.last() == built_on:
                 raise
             raise StaleVersionError(built_on, self.last()) from None  # another server was faster
+
+
+def _identity(store: StoreRow, base: VersionRow) -> str:
+    """Its model's fingerprint, and when it began."""
+    return f"{store.fingerprint} {base.created_at.isoformat()}"
 
 
 def _record(session: Session, version: int, actor: str, reason: str | None) -> None:
