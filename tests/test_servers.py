@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ from sqlalchemy import create_engine
 
 from tests.postgresql import Cluster
 from tests.processes import EURO, Child, serving
+from tests.waiting import until
 
 KEY = "a-key-for-tests"
 LEASE_S = 1.0
@@ -51,22 +51,13 @@ def start(url: str, tmp_path: Path) -> Iterator[Start]:
         yield start
 
 
-def until(true: Callable[[], bool], within_s: float = BUSY_S) -> float:
-    """Seconds until it is true."""
-    started = time.monotonic()
-    while not true():
-        assert time.monotonic() < started + within_s
-        time.sleep(0.01)
-    return time.monotonic() - started
-
-
 def submitted(child: Child, *prompts: str) -> list[int]:
     edits = [{"prompt": prompt, "target_new": "euro"} for prompt in prompts]
     return [edit["id"] for edit in child.post("/edits", {"edits": edits})["edits"]]
 
 
 def until_claimed(child: Child, number: int) -> None:
-    until(lambda: child.get(f"/edits/{number}")["status"] != "queued")
+    until(lambda: child.get(f"/edits/{number}")["status"] != "queued", BUSY_S)
 
 
 def settled(child: Child, number: int) -> Any:
@@ -118,7 +109,7 @@ def test_a_stopped_holder_is_overtaken_and_its_batch_refused(url: str, start: St
     servers = [start(), start()]
     numbers: list[int] = []
     for turn in range(STOPS):
-        until(lambda: holder(url, servers) is not None)
+        until(lambda: holder(url, servers) is not None, BUSY_S)
         stopped = holder(url, servers)
         assert stopped is not None
         other = servers[1 - servers.index(stopped)]

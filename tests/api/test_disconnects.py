@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,8 +19,10 @@ from service.api.streams import unless_gone
 from tests.api.calls import PROMPT
 from tests.conftest import ADMIN_KEY
 from tests.live import Live, listening, unfinished, without_ends
+from tests.waiting import until
 
 FREE_WITHIN_S = 2.0
+BUSY_S = 10.0  # what a busy machine may need
 SCORING = 4  # texts at a time
 PASS_S = 0.05  # of a text of 200 tokens: ten seconds, were nobody to stop it
 LEAVING_S = 0.2  # until the server's event loop has heard that a socket is closed
@@ -62,11 +64,7 @@ def asked(live: Live, method: str, path: str, body: dict[str, Any] | None) -> so
 
 def wait_for(live: Live, texts: int) -> float:
     """Seconds until the engine is at so many texts."""
-    begun = time.monotonic()
-    while unfinished(live) != texts:
-        assert time.monotonic() - begun < 2 * FREE_WITHIN_S
-        time.sleep(0.01)
-    return time.monotonic() - begun
+    return until(lambda: unfinished(live) == texts, 2 * FREE_WITHIN_S)
 
 
 @pytest.mark.parametrize("streamed", [True, False])
@@ -127,13 +125,6 @@ def test_a_client_who_leaves_before_the_text_begins_frees_its_slot(
     assert wait_for(live, texts=0) < FREE_WITHIN_S
 
 
-def until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
-
-
 def test_nothing_is_scored_for_clients_who_have_left(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,12 +145,12 @@ def test_nothing_is_scored_for_clients_who_have_left(
 
     try:
         staying = asking("staying", SCORING)
-        until(lambda: len(scored) == SCORING)
+        until(lambda: len(scored) == SCORING, BUSY_S)
         leaving = asking("leaving", 8)
-        until(lambda: waiting().tasks_waiting == len(leaving))
+        until(lambda: waiting().tasks_waiting == len(leaving), BUSY_S)
         for client in leaving:
             client.close()
-        until(lambda: waiting().tasks_waiting == 0)
+        until(lambda: waiting().tasks_waiting == 0, BUSY_S)
     finally:
         released.set()
     for client in staying:

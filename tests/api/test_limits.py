@@ -16,6 +16,7 @@ from tests.api.calls import EURO, PROMPT, bearer, new_key, openai_error, refused
 from tests.api.conftest import idle_server
 from tests.conftest import ADMIN_KEY
 from tests.live import Live, listening, without_ends
+from tests.waiting import until
 
 PER_MINUTE = 3
 AT_ONCE = 2
@@ -82,10 +83,7 @@ def http(live: Live) -> Iterator[httpx.Client]:
 
 def wait_until_free(live: Live) -> None:
     """No request of any key is under way."""
-    give_up = time.monotonic() + FREE_WITHIN_S
-    while live.services.limits._at_work.total():
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    until(lambda: not live.services.limits._at_work.total(), FREE_WITHIN_S)
 
 
 def test_a_stream_counts_until_it_ends(

@@ -14,6 +14,7 @@ from service.commands.connections import FULL, UNREADABLE
 from tests.api.calls import PROMPT
 from tests.conftest import ADMIN_KEY
 from tests.live import Live, listening
+from tests.waiting import until
 
 CLIENT_S = 0.5
 MOST = 4  # connections
@@ -62,10 +63,7 @@ def problem(found: bytes) -> dict[str, Any]:
 
 def wait_for(live: Live, connections: int) -> None:
     """As many as that, and none that is only about to close."""
-    give_up = time.monotonic() + BUSY_S
-    while len(live.connections) != connections:
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    until(lambda: len(live.connections) == connections, BUSY_S)
 
 
 @pytest.fixture(autouse=True)
