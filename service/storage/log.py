@@ -59,8 +59,8 @@ class Log:
         it is of another model.
         """
         with self._database.write() as session:
-            store, base = session.get(StoreRow, 1), session.get(VersionRow, 0)
-            if store is None or base is None:
+            store = session.get(StoreRow, 1)
+            if store is None:
                 moment = now()
                 store = StoreRow(id=1, model=model, fingerprint=fingerprint, created_at=moment)
                 base = VersionRow(
@@ -73,13 +73,14 @@ class Log:
                     created_at=moment,
                 )
                 session.add_all([store, base])
-            elif store.fingerprint != fingerprint:
+                return _identity(store, base)
+            if store.fingerprint != fingerprint:
                 raise StartupError(
                     f"the log was made for model '{store.model}' (fingerprint "
                     f"{store.fingerprint[:12]}), but '{model}' has fingerprint {fingerprint[:12]}: "
                     "serve the model it was made for, or use another ERRATA_DATA_DIR"
                 )
-            return _identity(store, base)
+            return _identity(store, session.get_one(VersionRow, 0))
 
     @property
     def identity(self) -> str | None:
