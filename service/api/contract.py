@@ -1,5 +1,6 @@
 """What the OpenAPI document says of answers beyond their bodies."""
 
+from http import HTTPStatus
 from typing import Any
 
 Header = dict[str, Any]
@@ -29,6 +30,18 @@ Responses = dict[int | str, dict[str, Any]]
 OF_ONE_VERSION: Responses = {
     200: {"headers": {"X-Errata-Version": _header("the version that answered", "integer")}}
 }
+
+
+def errors_of(statuses: tuple[int, ...], shape: dict[str, Any]) -> Responses:
+    """Error responses of one shape, which is OpenAPI's `content` or FastAPI's `model`."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "headers": OF_STATUS.get(status, {}),
+            **shape,
+        }
+        for status in statuses
+    }
 
 
 def sent_events(shape: str | None = None) -> dict[str, Any]:

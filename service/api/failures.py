@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel
 
-from service.api.contract import OF_STATUS
-from service.api.openai.errors import is_openai, openai_error
+from service.api.contract import Responses, errors_of
+from service.api.openai.errors import BAD_INPUT, error_body, is_openai
 from service.errors import FieldError
 
 MEDIA_TYPE = "application/problem+json"
@@ -40,34 +40,20 @@ def failed_midway(status: int, detail: str) -> str:
     return json.dumps({"error": {"title": title, "status": status, "detail": detail}})
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def documented(*statuses: int) -> Responses:
     """The error responses of a route, for its OpenAPI entry."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": content,
-            "headers": OF_STATUS.get(status, {}),
-        }
-        for status in statuses
-    }
+    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return errors_of(statuses, {"content": problem})
 
 
-def problem(
-    status: int,
-    detail: str,
-    errors: Sequence[FieldError] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
+def problem_body(status: int, detail: str, errors: Sequence[FieldError] = ()) -> dict[str, Any]:
     body = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         errors=[ProblemField(field=error.field, reason=error.reason) for error in errors],
     )
-    content = body.model_dump(exclude=None if errors else {"errors"})
-    # Plain ASCII: a field's name, as the client sent it, may hold what UTF-8 cannot.
-    return Response(json.dumps(content), status, headers, MEDIA_TYPE)
+    return body.model_dump(exclude=None if errors else {"errors"})
 
 
 def failure(
@@ -78,8 +64,13 @@ def failure(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An error in the shape that answers at `path` have."""
-    shape = openai_error if is_openai(path) else problem
-    return shape(status, detail, errors, headers)
+    if is_openai(path):
+        status = BAD_INPUT if status == HTTPStatus.UNPROCESSABLE_ENTITY else status
+        kind, body = "application/json", json.dumps(error_body(status, detail, errors))
+    else:
+        kind, body = MEDIA_TYPE, json.dumps(problem_body(status, detail, errors))
+    # Plain ASCII: a field's name, as the client sent it, may hold what UTF-8 cannot.
+    return Response(body, status, headers, kind)
 
 
 def unavailable(path: str, detail: str) -> Response:

@@ -1,5 +1,6 @@
 """One client's connection, with bounds on what the web server by itself waits for without end."""
 
+import json
 import socket
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -8,7 +9,7 @@ import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from service.api.failures import MEDIA_TYPE, RETRY_AFTER_S, problem
+from service.api.failures import MEDIA_TYPE, RETRY_AFTER_S, problem_body
 
 HEAD_BYTES = 65_536  # of one request's line and headers, together
 AFTER_S = 2.0  # in which the app answers first, where a body is late
@@ -97,7 +98,7 @@ class Connection(H11Protocol):
         if cycle is not None and cycle.response_started and not cycle.response_complete:
             self.transport.close()
             return
-        body = bytes(problem(status, detail).body)
+        body = json.dumps(problem_body(status, detail)).encode()
         retry = (
             f"Retry-After: {RETRY_AFTER_S}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
         )

@@ -1,14 +1,11 @@
 """Errors in OpenAI's shape: those of every path under `/v1`."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 
-from fastapi import Response
 from pydantic import BaseModel, Field
 
-from service.api.contract import OF_STATUS
+from service.api.contract import Responses, errors_of
 from service.errors import FieldError
 
 # OpenAI's word for what RFC 9110 calls unprocessable content.
@@ -33,29 +30,9 @@ def is_openai(path: str) -> bool:
     return path == "/v1" or path.startswith("/v1/")
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def documented(*statuses: int) -> Responses:
     """The error responses of a route, for its OpenAPI entry."""
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "model": OpenAIError,
-            "headers": OF_STATUS.get(status, {}),
-        }
-        for status in statuses
-    }
-
-
-def openai_error(
-    status: int,
-    detail: str,
-    errors: Sequence[FieldError] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        status = BAD_INPUT
-    # Plain ASCII: a parameter's name, as the client sent it, may hold what UTF-8 cannot.
-    content = json.dumps(error_body(status, detail, errors))
-    return Response(content, status, headers, "application/json")
+    return errors_of(statuses, {"model": OpenAIError})
 
 
 def error_body(
