@@ -52,6 +52,7 @@ from service.operations.spans import Spans
 from service.operations.statistics import Statistics
 from service.operations.sweeping import sweep
 from service.operations.wakeups import Wakeups
+from service.operations.wording import Wording
 from service.settings import Role, Settings
 from service.storage.artifacts import ArtifactStore
 from service.storage.census import Census
@@ -116,6 +117,7 @@ def build(
     apply = Apply(
         engine,
         editors,
+        Wording(engine),
         family,
         Making(engine, health, spans),
         overlays,

@@ -1,5 +1,7 @@
 """What comes in by the wire."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationInfo, field_validator
 
 from service.api.fields import (
@@ -61,6 +63,15 @@ class EditIn(Wire):
     hyperparameters: Hyperparameters = Field(
         {}, description="of the editor, in place of the server's"
     )
+    joint: Literal["", " "] | None = Field(
+        None,
+        description="what goes between prompt and target; default: what writing asks for there",
+    )
+    continues: StrictBool = Field(
+        False,
+        alias="continue",
+        description="a chat's answer may go on after the target, and does not end there",
+    )
 
     @field_validator("subject")
     @classmethod
@@ -84,6 +95,8 @@ class EditIn(Wire):
             format=self.format,
             hyperparameters=dict(self.hyperparameters),
             warnings=warnings_of(self.prompt, self.subject),
+            joint=self.joint,
+            continues=self.continues,
         )
 
 

@@ -32,6 +32,9 @@ class Correction:
     # In place of the server's, by name, as the editor takes them.
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()  # what the client may not have meant
+    # Between prompt and target: a space or nothing; None leaves it to the rules of writing.
+    joint: str | None = None
+    continues: bool = False  # a chat's answer may go on after the target
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,9 @@ class Edit:
     note: str | None = None  # `already true`, and the like
     probability_before: float | None = None  # of target_new after prompt, before the batch
     probability_after: float | None = None
-    verified: bool | None = None  # greedy decoding reaches target_new after prompt
+    # Greedy generation says target_new, its last word not lengthened, on prompt and paraphrases.
+    verified: bool | None = None
+    joint: str | None = None  # what went between prompt and target
 
 
 ALREADY_TRUE = "already true"

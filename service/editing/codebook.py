@@ -26,6 +26,8 @@ Label = tuple[int, ...]  # token ids of the target
 SPLIT_GAP = 1e-5
 # Keys closer than this share of their length are one key: floating-point noise, not two places.
 COINCIDENT = 1e-4
+# A spelling this deep within its own edit's entry (a share of the radius) needs none of its own.
+SPELLED_REACH = 0.5
 
 
 class Replacement(StrEnum):
@@ -34,6 +36,28 @@ class Replacement(StrEnum):
     LAST = "replace_last"  # the query token's
     PROMPT = "replace_prompt"  # those of the tokens before it
     ALL = "replace_all"  # both
+
+
+class Scope(StrEnum):
+    """Which of an edit's keys get an entry of their own."""
+
+    PHRASINGS = "phrasings"  # those of every phrasing that was given with it
+    PAPER = "paper"  # those that lie in no entry of the same label: others widen that entry
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a codebook grows."""
+
+    radius: float  # the initial deferral radius (epsilon)
+    scope: Scope = Scope.PHRASINGS
+    # How far the key of one text may move from one pass to another, as a share of its length. A
+    # radius that is widened to a key goes beyond it by that much. 0: the paper's, which does not.
+    noise: float = 0.0
+
+    def slack(self, key: Tensor) -> float:
+        """The same as a distance, from `key` [d]."""
+        return self.noise * float(torch.linalg.vector_norm(key))
 
 
 @dataclass(frozen=True)
@@ -54,6 +78,10 @@ class Target:
     values: Tensor  # [v, d_value] float32
     labels: tuple[Label, ...]  # [v]: what each value brings out
     value_of: tuple[int, ...]  # [k]: which value each key leads to
+    spelled: tuple[bool, ...] = ()  # [k]: of a spelling, not of a given phrasing; empty: none is
+
+    def is_spelled(self, key: int) -> bool:
+        return bool(self.spelled) and self.spelled[key]
 
     def is_finite(self) -> bool:
         return bool(torch.isfinite(self.keys).all() and torch.isfinite(self.values).all())
@@ -148,14 +176,12 @@ class Codebook:
             draft.write(index, entry, float(rows.radii[at]))
         return draft.codebook()
 
-    def insert(self, site: Site, targets: Sequence[Target], radius: float) -> "Codebook":
-        """Inserts `targets` in order by GRACE's rule. `radius` is the initial deferral radius
-        (epsilon).
-        """
+    def insert(self, site: Site, targets: Sequence[Target], rule: Rule) -> "Codebook":
+        """Inserts `targets` in order by the rule."""
         if not targets:
             return self
         draft = Draft(self, site)
-        draft.insert(targets, radius)
+        draft.insert(targets, rule)
         return draft.codebook()
 
     def difference(self, parent: "Codebook") -> Rows:
@@ -180,7 +206,7 @@ class Draft:
         self._written: dict[int, _Entry] = {}
         self._radii: dict[int, float] = {}
 
-    def insert(self, targets: Sequence[Target], radius: float) -> list[list[int]]:
+    def insert(self, targets: Sequence[Target], rule: Rule) -> list[list[int]]:
         """Inserts each target under each of its keys; returns the entries that they went to."""
         keys = torch.cat([target.keys for target in targets])
         # Entries keep their keys, so that all distances can be had at once.
@@ -193,22 +219,27 @@ class Draft:
         entries: list[list[int]] = []
         for target in targets:
             entries.append([])
-            for key, value in zip(target.keys, target.value_of, strict=True):
+            for place, (key, value) in enumerate(zip(target.keys, target.value_of, strict=True)):
                 distance, near = next(nearest)
                 if added:
                     own, at = among[number, added].min(dim=0)
                     if float(own) < distance:
                         distance, near = float(own), size + int(at)
                 new = _Entry(key, target.values[value], target.labels[value], target.edit_id)
-                entry = self._insert(new, radius, near, distance)
+                if rule.scope is Scope.PAPER:
+                    entry = self._insert_by_paper(new, rule, near, distance)
+                else:
+                    spelled = target.is_spelled(place)
+                    entry = self._insert_phrasing(new, rule, near, distance, spelled)
                 if entry == size + len(added):
                     added.append(number)
                 entries[-1].append(entry)
                 number += 1
         return entries
 
-    def _insert(self, new: "_Entry", radius: float, near: int, distance: float) -> int:
-        """`near`: the entry nearest to the new one, and how far it is."""
+    def _insert_by_paper(self, new: "_Entry", rule: Rule, near: int, distance: float) -> int:
+        """GRACE's own rule. `near`: the entry nearest to the new one, and how far it is."""
+        radius = rule.radius
         if distance < torch.inf:
             reach = self._radius(near)
             if distance <= radius + reach:
@@ -216,9 +247,9 @@ class Draft:
                 # An entry keeps its key when it gets a new value, label and owner.
                 renewed = replace(new, key=held.key)
                 if held.label == new.label:
-                    self.write(near, renewed, max(distance, reach))
+                    self.write(near, renewed, max(reach, distance + rule.slack(new.key)))
                     return near
-                if distance <= COINCIDENT * float(torch.linalg.vector_norm(new.key)):
+                if _coincide(new, distance, rule):
                     # A correction of a correction: no radius can part the two.
                     self.write(near, renewed, reach)
                     return near
@@ -226,6 +257,49 @@ class Draft:
                 radius = distance / 2
         self.write(self._size, new, radius)
         return self._size - 1
+
+    def _insert_phrasing(
+        self, new: "_Entry", rule: Rule, near: int, distance: float, spelled: bool
+    ) -> int:
+        """Gives a phrasing an entry of its own, so that no later split takes it from its edit. A
+        spelling needs none that lies well within an entry of its own edit.
+        """
+        radius = rule.radius
+        if distance < torch.inf:
+            reach, held = self._radius(near), self._entry(near)
+            if _coincide(new, distance, rule):
+                self._renew(near, held, new)
+                return near
+            own = held.owner == new.owner and held.label == new.label
+            if spelled and own and distance <= reach * SPELLED_REACH:
+                return near
+            if held.label != new.label and distance <= radius + reach:
+                self.write(near, held, min(reach, distance / 2 - SPLIT_GAP))
+                radius = min(radius, distance / 2)
+        self.write(self._size, new, radius)
+        return self._size - 1
+
+    def _renew(self, at: int, held: "_Entry", new: "_Entry") -> None:
+        """A correction of a correction: what the earlier edit said at this entry it says no more,
+        however it is asked. Entries keep their keys.
+        """
+        places = [at]
+        if held.label != new.label:
+            places += self._entries_of(held.owner, held.label)
+        for place in places:
+            key = held.key if place == at else self._entry(place).key
+            self.write(place, replace(new, key=key), self._radius(place))
+
+    def _entries_of(self, owner: int, label: Label) -> list[int]:
+        """Where an edit has entries of this label."""
+        labels, owners = self._base.labels, self._base.owners
+        found = [
+            at
+            for at, own in enumerate(owners)
+            if own == owner and at not in self._written and labels[at] == label
+        ]
+        written = self._written.items()
+        return [*found, *(at for at, e in written if (e.owner, e.label) == (owner, label))]
 
     def _entry(self, at: int) -> "_Entry":
         if at in self._written:
@@ -280,6 +354,12 @@ def _look_up(codebook: Codebook, queries: Tensor) -> Match:
     entry, distance = codebook.key_table.nearest(queries)
     values = codebook.value_table.rows(entry.tolist())
     return Match(entry, distance, distance <= codebook.radii[entry], values)
+
+
+def _coincide(new: "_Entry", distance: float, rule: Rule) -> bool:
+    """Whether an entry this far away is at the same place."""
+    share = max(COINCIDENT, rule.noise)
+    return distance <= share * float(torch.linalg.vector_norm(new.key))
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ class CodebookChange:
             "targets.values": torch.cat([t.values for t in targets]) if targets else torch.empty(0),
             "targets.labels": _pack([label for target in targets for label in target.labels]),
             "targets.value_of": _integers([v for t in targets for v in t.value_of]),
+            "targets.spelled": _integers(
+                [int(t.is_spelled(key)) for t in targets for key in range(len(t.keys))]
+            ),
         }
 
     @classmethod
@@ -70,6 +73,8 @@ class CodebookChange:
 def _targets(tensors: dict[str, Tensor]) -> Iterator[Target]:
     labels = _unpack(tensors["targets.labels"])
     value_of = tensors["targets.value_of"].tolist()
+    # Artifacts of before have no spellings.
+    spelled = [bool(one) for one in tensors.get("targets.spelled", torch.empty(0)).tolist()]
     key = value = 0
     for edit_id, keys, values in zip(
         tensors["targets.edits"].tolist(),
@@ -83,6 +88,7 @@ def _targets(tensors: dict[str, Tensor]) -> Iterator[Target]:
             tensors["targets.values"][value : value + values],
             labels[value : value + values],
             tuple(value_of[key : key + keys]),
+            tuple(spelled[key : key + keys]),
         )
         key += keys
         value += values

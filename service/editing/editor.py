@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from service.domain.edits import Correction
 from service.editing.changes import Change
 from service.editing.overlays import Overlay
-from service.editing.requests import EditRequest
+from service.editing.requests import EditRequest, Phrasing
 from service.errors import EditingError
 
 
@@ -39,9 +39,15 @@ class Editor(Protocol[S, T]):
         ...
 
     def request(
-        self, tokenizer: PreTrainedTokenizerBase, edit_id: int, correction: Correction
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        edit_id: int,
+        correction: Correction,
+        phrasings: Sequence[Phrasing],
     ) -> EditRequest:
-        """In tokens. Raises `EditingError` for an edit that lacks what this editor goes by."""
+        """In tokens; `phrasings` are the correction's. Raises `EditingError` for an edit that lacks
+        what this editor goes by.
+        """
         ...
 
     def targets(

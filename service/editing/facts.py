@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from service.domain.edits import Correction, Format
 from service.editing.positions import Position, subject_token
 from service.editing.requests import FactRequest, SubjectText
-from service.editing.tokens import prompt_of, target_ids
+from service.editing.tokens import prompt_of
 
 ESSENCE = "{} is a"
 
@@ -16,11 +16,13 @@ def fact_request(
     tokenizer: PreTrainedTokenizerBase,
     edit_id: int,
     correction: Correction,
+    target: tuple[int, ...],
     templates: Sequence[Sequence[str]],
     position: Position,
 ) -> FactRequest:
-    """`templates`: groups of texts with `{}` where the prompt goes. Raises `ValueError` for an edit
-    without a subject, or whose subject is not where `position` looks for it.
+    """`target`: what the model should learn to say (token ids); `templates`: groups of texts with
+    `{}` where the prompt goes. Raises `ValueError` for an edit without a subject, or whose subject
+    is not where `position` looks for it.
     """
     subject, form = correction.subject, correction.format
     if subject is None:
@@ -37,5 +39,5 @@ def fact_request(
         plain=text("", correction.prompt),
         contexts=tuple(tuple(text(t, correction.prompt) for t in group) for group in contexts),
         essence=text("", ESSENCE.replace("{}", subject), Format.PLAIN),
-        target=target_ids(tokenizer, correction.prompt, correction.target_new, form),
+        target=target,
     )

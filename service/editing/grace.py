@@ -16,11 +16,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from service.domain.edits import Correction
 from service.editing.architectures import architecture_of, layers_of
-from service.editing.codebook import Codebook, Draft, Replacement, Site, Target
+from service.editing.codebook import Codebook, Draft, Replacement, Rule, Scope, Site, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.descent import descend
 from service.editing.prefixes import Text
-from service.editing.requests import EditRequest, edit_request
+from service.editing.requests import EditRequest, Phrasing, edit_request
 from service.editing.splitting import Splitting
 from service.editing.suffix import SuffixRun
 from service.editing.taps import tap
@@ -43,10 +43,24 @@ class GraceHyperparameters:
     keyed: Keyed = Keyed.TARGET
     # Initial deferral radius (epsilon), in the units of the module's input.
     radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    scope: Scope = Scope.PHRASINGS
+    # How far the key of one text may move from one pass to another, as a share of its length.
+    noise: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
     steps: Annotated[int, Field(ge=1, le=1_000)] = 100
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     # Mean nats per target token under which an edit is done; 0: never.
     stop_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
+
+
+# What batches were inserted by before these were recorded.
+EARLIEST = {"scope": Scope.PAPER, "noise": 0.0}
+# The least of what keys move by; float32 itself moves less.
+LEAST_NOISE = 1e-4
+
+
+def noise_of(dtype: torch.dtype) -> float:
+    """How far keys that a model of this dtype computes move, as a share of their lengths."""
+    return max(LEAST_NOISE, torch.finfo(dtype).eps)
 
 
 class Grace:
@@ -73,22 +87,27 @@ class Grace:
             tap(module)  # while nobody runs the model
         self.hyperparameters = hyperparameters
         self.site = Site(hyperparameters.layer, hyperparameters.module, hyperparameters.replacement)
+        self.rule = Rule(hyperparameters.radius, hyperparameters.scope, hyperparameters.noise)
 
     def recorded(self) -> dict[str, Any]:
         """The hyperparameters as they are written to the log."""
         return asdict(self.hyperparameters)
 
     def request(
-        self, tokenizer: PreTrainedTokenizerBase, edit_id: int, correction: Correction
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        edit_id: int,
+        correction: Correction,
+        phrasings: Sequence[Phrasing],
     ) -> EditRequest:
-        return edit_request(tokenizer, edit_id, correction)
+        return edit_request(tokenizer, edit_id, correction, phrasings)
 
     def insert(self, codebook: Codebook | None, targets: Sequence[Target]) -> Codebook | None:
         """The closed-form part: no gradient step."""
         if codebook is None and not targets:
             return None
         grown = codebook or Codebook.empty()
-        return grown.insert(self.site, targets, self.hyperparameters.radius)
+        return grown.insert(self.site, targets, self.rule)
 
     def targets(
         self, codebook: Codebook | None, requests: Sequence[EditRequest]
@@ -100,9 +119,9 @@ class Grace:
             return [], []
         table = ValueTable.of(
             [
-                Text(number, prompt, target, self._start(prompt))
+                Text(number, p.prompt, p.learned, self._start(p.prompt), spelled=not p.given)
                 for number, request in enumerate(requests)
-                for prompt, target in zip(request.prompts, request.targets, strict=True)
+                for p in request.phrasings
             ],
             every_token=self.hyperparameters.keyed is Keyed.TARGET,
         )
@@ -188,7 +207,7 @@ class Grace:
         entry, at the module's own output (None); where it widens one, at that entry's value, which
         may be set by a batch-mate (its number, and which of its values) of an earlier wave.
         """
-        entries_of = Draft(codebook, self.site).insert(drafts, self.hyperparameters.radius)
+        entries_of = Draft(codebook, self.site).insert(drafts, self.rule)
         writer: dict[int, tuple[int, int]] = {}  # entry -> the batch-mate's value that it holds
         wave_of: list[int] = []
         waves: list[dict[int, list[Start]]] = []
@@ -221,11 +240,13 @@ class Grace:
         """
         parameters = self.hyperparameters
 
+        taught = table.taught()
+
         def optimise(part: list[int]) -> None:
             # An attempt that ran out of memory may have moved them.
             own = [row for number in part for row in table.rows_of(wave[number])]
             values[own] = starts[own]
-            some = table.of_edits({wave[number] for number in part})
+            some = taught.of_edits({wave[number] for number in part})
             tapped = None if self._added else self._module
             descend(
                 values,
@@ -237,7 +258,7 @@ class Grace:
 
         wave = sorted(numbers)
         starts = values.clone()
-        self._splitting.over([table.suffix_sizes[number] for number in wave], optimise)
+        self._splitting.over([taught.suffix_sizes[number] for number in wave], optimise)
 
 
 # Where a value starts: at the module's output, at a vector, or at a batch-mate's value.

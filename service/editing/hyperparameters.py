@@ -14,7 +14,7 @@ from service.editing.architectures import (
     weight_of,
 )
 from service.editing.gates import Gate
-from service.editing.grace import Grace, GraceHyperparameters
+from service.editing.grace import Grace, GraceHyperparameters, noise_of
 from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
 from service.errors import FieldError, InvalidRequestError
@@ -41,6 +41,7 @@ def rule(model: PreTrainedModel, editor: str) -> dict[str, Any]:
         return {
             "layer": int(GRACE_DEPTH * count),
             "module": architecture_of(model).codebook_module,
+            "noise": noise_of(model.dtype),
         }
     last = int(LOCATE_DEPTH * count)
     single = METHODS[editor].one_by_one or editor == "emmet"

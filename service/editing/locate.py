@@ -35,6 +35,7 @@ from service.editing.requests import (
     EditRequest,
     FactRequest,
     FactTarget,
+    Phrasing,
     edit_request,
 )
 from service.editing.splitting import Splitting
@@ -91,14 +92,19 @@ class LocateEditor:
         }
 
     def request(
-        self, tokenizer: PreTrainedTokenizerBase, edit_id: int, correction: Correction
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        edit_id: int,
+        correction: Correction,
+        phrasings: Sequence[Phrasing],
     ) -> EditRequest:
         position = self.hyperparameters.position
+        target = phrasings[0].learned
         try:
-            fact = fact_request(tokenizer, edit_id, correction, self._templates, position)
+            fact = fact_request(tokenizer, edit_id, correction, target, self._templates, position)
         except ValueError as error:
             raise EditingError(edit_id, f"its subject {error}") from error
-        return edit_request(tokenizer, edit_id, correction, fact)
+        return edit_request(tokenizer, edit_id, correction, phrasings, fact)
 
     def empty(self) -> HookLayers:
         """The overlay of no edits."""

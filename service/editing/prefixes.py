@@ -21,6 +21,7 @@ class Text:
     prompt: tuple[int, ...]
     target: tuple[int, ...]
     start: int  # tokens before this one are the prefix
+    spelled: bool = False  # its prompt is another spelling of one that was given
 
     @property
     def suffix(self) -> tuple[int, ...]:

@@ -1,12 +1,13 @@
 """An edit as editors see it: token ids, no text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from service.domain.edits import Correction
-from service.editing.tokens import prompt_ids, target_ids
+from service.editing.tokens import prompt_ids
 
 
 @dataclass(frozen=True)
@@ -41,31 +42,56 @@ class FactTarget:
 
 
 @dataclass(frozen=True)
+class Phrasing:
+    """One way to ask, and what the model should say then."""
+
+    prompt: tuple[int, ...]
+    target: tuple[int, ...]  # continues the prompt
+    ending: tuple[int, ...] = ()  # ends the target's last word, or the turn; learned along with it
+    given: bool = True  # by the client; False: another spelling of one that was
+    answer: str = ""  # the target as text, with what joins it to the prompt
+    closed: bool = False  # the answer ends after it
+
+    @property
+    def learned(self) -> tuple[int, ...]:
+        """What editors teach."""
+        return (*self.target, *self.ending)
+
+
+@dataclass(frozen=True)
 class EditRequest:
-    """`prompts[0]` is the edit's own prompt, the others its paraphrases; `targets[i]` continues
-    `prompts[i]`.
-    """
+    """`phrasings` begin with the edit's own prompt, then its paraphrases; spellings come last."""
 
     edit_id: int
-    prompts: tuple[tuple[int, ...], ...]
-    targets: tuple[tuple[int, ...], ...]
+    phrasings: tuple[Phrasing, ...]
     neighborhood: tuple[tuple[int, ...], ...] = ()  # prompts whose answers must not change
     fact: FactRequest | None = None  # for editors that go by the subject
+
+    @classmethod
+    def of(
+        cls,
+        edit_id: int,
+        prompts: Sequence[tuple[int, ...]],
+        targets: Sequence[tuple[int, ...]],
+        fact: FactRequest | None = None,
+    ) -> "EditRequest":
+        """Of given prompts and their targets alone."""
+        phrasings = tuple(map(Phrasing, prompts, targets))
+        return cls(edit_id, phrasings, fact=fact)
+
+    @property
+    def given(self) -> tuple[Phrasing, ...]:
+        """The client's own: the prompt, then the paraphrases."""
+        return tuple(phrasing for phrasing in self.phrasings if phrasing.given)
 
 
 def edit_request(
     tokenizer: PreTrainedTokenizerBase,
     edit_id: int,
     correction: Correction,
+    phrasings: Sequence[Phrasing],
     fact: FactRequest | None = None,
 ) -> EditRequest:
-    prompts = (correction.prompt, *correction.paraphrases)
     form = correction.format
-    target = correction.target_new
-    return EditRequest(
-        edit_id,
-        tuple(prompt_ids(tokenizer, prompt, form) for prompt in prompts),
-        tuple(target_ids(tokenizer, prompt, target, form) for prompt in prompts),
-        tuple(prompt_ids(tokenizer, prompt, form) for prompt in correction.neighborhood),
-        fact,
-    )
+    neighborhood = (prompt_ids(tokenizer, prompt, form) for prompt in correction.neighborhood)
+    return EditRequest(edit_id, tuple(phrasings), tuple(neighborhood), fact)

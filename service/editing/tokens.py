@@ -7,6 +7,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from service.domain.edits import Format
+from service.editing.joints import NOTHING, PERHAPS_NOTHING, Joint, joint_of
 
 # One of these, with which a prompt does not begin, shows where a chat template puts it.
 MARKS = "\x01\x02"
@@ -60,13 +61,15 @@ def target_ids(
     prompt: str,
     target: str,
     prompt_format: Format = Format.PLAIN,
+    joint: str | None = None,
 ) -> tuple[int, ...]:
-    """The tokens of `target` as a continuation of `prompt`: a space goes between the two unless one
-    of them brings it.
+    """The tokens of `target` as a continuation of `prompt`, with `joint` between the two; None
+    leaves it to the rules of writing.
     """
     plain = prompt_format is Format.PLAIN
     before = prompt_of(tokenizer, prompt, prompt_format)
-    joint = "" if before.text[-1:].isspace() or target[:1].isspace() else " "
+    if joint is None:
+        joint = joint_between(before.text, target, prompt_format).text
     # Some tokenizers put a space before every text: the target must not be one of its own.
     whole = tokenizer(before.text + joint + target, add_special_tokens=plain, verbose=False)
     tokens = tuple(whole["input_ids"])
@@ -74,8 +77,40 @@ def target_ids(
     if tokens[:count] == before.tokens and len(tokens) > count:
         return tokens[count:]
     # The prompt's last token would be another one before this target.
-    alone = tokenizer(joint + target, add_special_tokens=False, verbose=False)
-    return tuple(alone["input_ids"])
+    return _alone(tokenizer, joint + target)
+
+
+def joint_between(before: str, target: str, prompt_format: Format = Format.PLAIN) -> Joint:
+    """The joint of `target` behind the text `before`: by the rules of writing behind a plain
+    prompt, and none where a chat template ends and an answer begins.
+    """
+    if prompt_format is Format.PLAIN:
+        return joint_of(before, target)
+    return NOTHING if before[-1:].isspace() else PERHAPS_NOTHING
+
+
+def turn_end(tokenizer: PreTrainedTokenizerBase, ends: frozenset[int]) -> tuple[int, ...]:
+    """The token with which the model's chat template ends an answer, one of those that `ends` a
+    text; the lowest of them where the template shows none, and none where there are none.
+    """
+    said = "\x02"  # no template brings it
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": said}]
+    try:
+        text = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    except Exception:  # a template is a program, and may end as any does
+        text = ""
+    after = tokenizer(text.rpartition(said)[2], add_special_tokens=False, verbose=False)
+    found = next((token for token in after["input_ids"] if token in ends), min(ends, default=None))
+    return () if found is None else (found,)
+
+
+def _alone(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    """The tokens of a text that follows another one, whatever the tokenizer puts before texts."""
+    line = tuple(tokenizer("\n", add_special_tokens=False, verbose=False)["input_ids"])
+    whole = tuple(tokenizer("\n" + text, add_special_tokens=False, verbose=False)["input_ids"])
+    if line and whole[: len(line)] == line and len(whole) > len(line):
+        return whole[len(line) :]
+    return tuple(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def _in_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, int]:

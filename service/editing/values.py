@@ -42,6 +42,18 @@ class ValueTable:
         kept = [i for i, text in enumerate(self.texts) if text.edit in edits]
         return ValueTable(tuple(self.texts[i] for i in kept), tuple(self.rows[i] for i in kept))
 
+    def taught(self) -> "ValueTable":
+        """The texts that values are optimised on: of the spellings of an edit only one that no
+        given phrasing shares its rows with. The rows keep their numbers.
+        """
+        given = {rows for t, rows in zip(self.texts, self.rows, strict=True) if not t.spelled}
+        kept: list[int] = []
+        for i, (text, rows) in enumerate(zip(self.texts, self.rows, strict=True)):
+            if not text.spelled or rows not in given:
+                kept.append(i)
+                given.add(rows)
+        return ValueTable(tuple(self.texts[i] for i in kept), tuple(self.rows[i] for i in kept))
+
     def rows_of(self, edit: int) -> list[int]:
         """The rows of one edit, ascending."""
         _, _, rows = self.queries
@@ -100,6 +112,7 @@ class ValueTable:
             values=values[own],
             labels=tuple(label_of[row] for row in own),
             value_of=tuple(own.index(rows[q]) for q in queries),
+            spelled=tuple(self.texts[texts[q]].spelled for q in queries),
         )
 
 

@@ -16,18 +16,20 @@ from service.editing.interruption import interruptible, is_interruptible
 from service.editing.overlays import Overlay
 from service.editing.samples import end_tokens
 from service.editing.taps import tap
-from service.editing.tokens import prompt_ids, target_ids
+from service.editing.tokens import prompt_ids, target_ids, turn_end
+from service.editing.word_ends import WordEnds
 from service.engine.batch import ACTIVE, Batch
 from service.engine.batches import parts
+from service.engine.continuing import continued
 from service.engine.counts import Counts
 from service.engine.generation import Generator, Load
 from service.engine.hits import Hits
 from service.engine.loading import LoadedModel
 from service.engine.overlay import modules_of
 from service.engine.padded import PaddedBatch
-from service.engine.paged import PagedBatch, is_paged
+from service.engine.paged import PAGE, PagedBatch, is_paged
 from service.engine.post import Post
-from service.engine.running import Listener, Run, Wanted
+from service.engine.running import Generation, Listener, Run, Wanted
 from service.engine.scoring import Continuation, Score, next_tokens, score
 from service.engine.shelves import Shelves
 from service.engine.turns import Party, Turn, Turns
@@ -64,12 +66,14 @@ class Engine:
         self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
         for layer in layers_of(loaded.model):
             tap(layer)
+        self._ends = end_tokens(loaded.model)
+        self._word_ends = WordEnds(loaded.tokenizer, loaded.vocabulary, self._ends)
         self._shelves = Shelves(loaded.model.dtype, loaded.device)
         self._generator = Generator(
             self._batch,
             self.still,
             loaded.tokenizer,
-            end_tokens(loaded.model),
+            self._ends,
             most_texts,
             self._turns.pulses[Party.SERVING],
         )
@@ -111,10 +115,13 @@ class Engine:
     def token_text(self, token: int) -> str:
         return str(self.loaded.tokenizer.decode([token]))
 
-    def continuation(self, prompt: str, target: str, form: Format = Format.PLAIN) -> Continuation:
+    def continuation(
+        self, prompt: str, target: str, form: Format = Format.PLAIN, joint: str | None = None
+    ) -> Continuation:
+        """`joint` goes between the two; None leaves it to the rules of writing."""
         return Continuation(
             self.prompt_tokens(prompt, form),
-            target_ids(self.loaded.tokenizer, prompt, target, form),
+            target_ids(self.loaded.tokenizer, prompt, target, form, joint),
         )
 
     def score(self, overlay: Overlay | None, continuations: Sequence[Continuation]) -> list[Score]:
@@ -128,13 +135,35 @@ class Engine:
         """
         return self._scored(overlay, continuations, self.hits, explain=explain)
 
-    def next_tokens(self, overlay: Overlay | None, prompts: Sequence[Sequence[int]]) -> list[int]:
-        """The first choice after each prompt (token ids)."""
+    def word_ends(self, texts: Sequence[Sequence[int]], targets: Sequence[str]) -> list[int]:
+        """After each text (token ids), which ends with one of `targets`, the token that the base
+        model finds likeliest among those that do not lengthen the target's last word.
+        """
         found: list[int] = []
-        for part in parts([len(prompt) for prompt in prompts]):
+        for part in parts([len(text) for text in texts]):
+            allowed = [self._word_ends.after(target) for target in targets[part]]
             with self.still():
-                found += next_tokens(self.loaded.model, overlay, prompts[part])
+                found += next_tokens(self.loaded.model, None, texts[part], torch.stack(allowed))
         return found
+
+    def turn_end(self) -> tuple[int, ...]:
+        """The token that ends an answer in a chat; empty if the model has none."""
+        return turn_end(self.loaded.tokenizer, self._ends)
+
+    def continued(
+        self, overlay: Overlay | None, prompts: Sequence[tuple[int, ...]], new_tokens: Sequence[int]
+    ) -> list[Generation]:
+        """The greedy continuations of prompts (token ids) by at most so many new tokens each,
+        computed in this thread as serving would compute them. No hits are counted. Each prompt
+        must leave a position.
+        """
+        positions = self.loaded.max_tokens
+        wanted = [
+            Wanted(prompt, overlay, min(count, positions - len(prompt)))
+            for prompt, count in zip(prompts, new_tokens, strict=True)
+        ]
+        with self.still():
+            return continued(wanted, self._private_batch, self.loaded.tokenizer, self._ends)
 
     def submit(self, *asked: tuple[Wanted, Listener]) -> list[Run]:
         """Continues texts, each in its own time and with its own listener: all of them, or none and
@@ -206,12 +235,18 @@ class Engine:
         return replace(wanted, max_new_tokens=min(wanted.max_new_tokens, room))
 
     def _batch(self) -> Batch:
-        model = self.loaded.model
         # A whole text must fit in a pass, beside a token of every other one.
         pass_tokens = max(PASS_TOKENS, self.longest_text + ACTIVE)
+        return self._batch_of(pass_tokens, self._cache_tokens, self.hits)
+
+    def _private_batch(self, cache_tokens: int) -> Batch:
+        return self._batch_of(cache_tokens + ACTIVE, cache_tokens + ACTIVE * PAGE, Hits())
+
+    def _batch_of(self, pass_tokens: int, cache_tokens: int, hits: Hits) -> Batch:
+        model = self.loaded.model
         if is_paged(model):
-            return PagedBatch(model, pass_tokens, self._cache_tokens, self.hits)
-        return PaddedBatch(model, pass_tokens, self.hits)
+            return PagedBatch(model, pass_tokens, cache_tokens, hits)
+        return PaddedBatch(model, pass_tokens, hits)
 
 
 def _synchronise_of(device: torch.device) -> Callable[[], None]:

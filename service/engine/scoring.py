@@ -48,10 +48,17 @@ def score(
 
 @torch.inference_mode()
 def next_tokens(
-    model: PreTrainedModel, overlay: Overlay | None, prompts: Sequence[Sequence[int]]
+    model: PreTrainedModel,
+    overlay: Overlay | None,
+    prompts: Sequence[Sequence[int]],
+    allowed: Tensor | None = None,
 ) -> list[int]:
-    """The first choice after each prompt (token ids), in order, in one pass."""
+    """The first choice after each prompt (token ids), in order, in one pass; among the tokens
+    `allowed` [p, vocabulary] bool, if they are given.
+    """
     logits = _query_logits(model, overlay, prompts, [len(prompt) - 1 for prompt in prompts])
+    if allowed is not None:
+        logits = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
     tokens: list[int] = logits.argmax(dim=1).tolist()
     return tokens
 

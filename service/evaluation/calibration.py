@@ -13,6 +13,7 @@ from service.engine.engine import Engine
 from service.evaluation.asking import figures_of
 from service.evaluation.datasets import Record
 from service.evaluation.figures import Figures
+from service.operations.wording import Wording
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,14 @@ def trial(
     """
     started = time.perf_counter()
     state: Overlay | None = None
+    wording = Wording(engine)
     for start in range(0, len(records), batch):
-        numbered = enumerate(records[start : start + batch], start)
+        some = [_correction(r, editor.name, given) for r in records[start : start + batch]]
         requests = [
-            editor.request(engine.loaded.tokenizer, number, _correction(record, editor.name, given))
-            for number, record in numbered
+            editor.request(engine.loaded.tokenizer, number, correction, worded.phrasings)
+            for number, (correction, worded) in enumerate(
+                zip(some, wording.phrasings(some), strict=True), start
+            )
         ]
         targets, _ = editor.targets(state, requests)
         state = editor.insert(state, targets)

@@ -20,7 +20,13 @@ from service.editing.requests import EditRequest
 from service.engine.engine import Engine
 from service.errors import EditingError, InvalidRequestError
 from service.operations.editors import Editors
-from service.operations.examination import Examination, efficacy, neighborhood, paraphrase
+from service.operations.examination import (
+    Examination,
+    Finding,
+    efficacy,
+    neighborhood,
+    paraphrase,
+)
 from service.operations.family import Family
 from service.operations.making import NOT_REACHED, Made, Making, failed
 from service.operations.overlays import Overlays
@@ -28,6 +34,7 @@ from service.operations.phases import Phases
 from service.operations.snapshots import Snapshots
 from service.operations.spans import Spans
 from service.operations.wakeups import Wakeups
+from service.operations.wording import Wording
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import AppliedBatch, EditOutcome, Log
 from service.storage.queue import EditQueue, Ending
@@ -42,6 +49,7 @@ class Apply:
         self,
         engine: Engine,
         editors: Editors,
+        wording: Wording,
         family: Family,
         making: Making,
         overlays: Overlays,
@@ -54,6 +62,7 @@ class Apply:
     ) -> None:
         self._engine = engine
         self._editors = editors
+        self._wording = wording
         self._family = family
         self._making = making
         self._overlays = overlays
@@ -96,9 +105,9 @@ class Apply:
             self._queue.end(lease, dict.fromkeys((edit.id for edit in edits), ending))
             return None
         endings = _superseded(edits)
-        requests = self._requests(editor, edits, endings)
+        requests, joints = self._requests(editor, edits, endings)
         with self._changing():
-            return self._apply(editor, requests, endings, lease)
+            return self._apply(editor, requests, joints, endings, lease)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -110,22 +119,26 @@ class Apply:
 
     def _requests(
         self, editor: AnyEditor, edits: Sequence[Edit], endings: dict[int, Ending]
-    ) -> list[EditRequest]:
-        """In tokens, those that do not end here."""
+    ) -> tuple[list[EditRequest], dict[int, str]]:
+        """Those that do not end here, in tokens, and what joins their prompts to their targets."""
         tokenizer = self._engine.loaded.tokenizer
-        requests = []
-        for edit in edits:
-            if edit.id not in endings:
-                try:
-                    requests.append(editor.request(tokenizer, edit.id, edit.correction))
-                except EditingError as error:
-                    endings[edit.id] = failed(error)
-        return requests
+        left = [edit for edit in edits if edit.id not in endings]
+        with self._engine.editing():
+            worded = self._wording.phrasings([edit.correction for edit in left])
+        requests, joints = [], {}
+        for edit, one in zip(left, worded, strict=True):
+            try:
+                requests.append(editor.request(tokenizer, edit.id, edit.correction, one.phrasings))
+                joints[edit.id] = one.joint
+            except EditingError as error:
+                endings[edit.id] = failed(error)
+        return requests, joints
 
     def _apply(
         self,
         editor: AnyEditor,
         requests: Sequence[EditRequest],
+        joints: Mapping[int, str],
         endings: dict[int, Ending],
         lease: Lease,
     ) -> Batch | None:
@@ -143,7 +156,7 @@ class Apply:
             artifact = self._artifacts.put(encode(change))
         applied = AppliedBatch(
             editor=editor.name,
-            outcomes={edit_id: _outcome(made, edit_id) for edit_id in made.after},
+            outcomes={edit_id: _outcome(made, edit_id, joints[edit_id]) for edit_id in made.after},
             endings=endings,
             hyperparameters=editor.recorded(),
             metrics=BatchMetrics(
@@ -192,16 +205,23 @@ def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
     return endings
 
 
-def _outcome(made: Made, edit_id: int) -> EditOutcome:
+def _outcome(made: Made, edit_id: int, joint: str) -> EditOutcome:
     before, after = made.before[edit_id], made.after[edit_id]
-    note = ALREADY_TRUE if before.true else None
-    verified = after.prompt.greedy
     return EditOutcome(
-        note=note if verified else NOT_REACHED,
-        probability_before=math.exp(before.prompt.logprob),
-        probability_after=math.exp(after.prompt.logprob),
-        verified=verified,
+        note=_missed(after) or (ALREADY_TRUE if before.true else None),
+        probability_before=math.exp(before.prompt.score.logprob),
+        probability_after=math.exp(after.prompt.score.logprob),
+        verified=after.true,
+        joint=joint,
     )
+
+
+def _missed(after: Finding) -> str | None:
+    """Where the model does not say what it was taught."""
+    if not after.prompt.reached:
+        return NOT_REACHED
+    missed = [str(i) for i, reply in enumerate(after.paraphrases) if not reply.reached]
+    return f"{NOT_REACHED} on paraphrases[{', '.join(missed)}]" if missed else None
 
 
 def _shares(before: Examination, after: Examination) -> dict[str, Any]:

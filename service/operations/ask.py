@@ -8,12 +8,13 @@ from service.domain.edits import Format
 from service.engine.engine import Engine
 from service.engine.running import Wanted
 from service.engine.sampling import Sampling
-from service.engine.scoring import Score
+from service.engine.scoring import Continuation, Score
 from service.errors import FieldError, InvalidRequestError, NotFoundError
 from service.operations.answering import Answer, Answering
 from service.operations.overlays import Overlays, Pinned
 from service.operations.prompts import Prompts
 from service.operations.spans import Spans
+from service.operations.wording import Pair, Wording
 
 NEW_TOKENS = 32  # of a generation that names no number
 
@@ -45,6 +46,7 @@ class Ask:
         self._overlays = overlays
         self._limits = limits
         self._spans = spans
+        self._wording = Wording(engine)
         self.prompts = Prompts(engine, limits.prompt_tokens)
 
     async def generate(
@@ -121,7 +123,20 @@ class Ask:
     ) -> tuple[int, list[Score]]:
         """Returns the version that answered and the score of each target, in order."""
         self.prompts.of_text(prompt, form)
-        continuations = [self._engine.continuation(prompt, target, form) for target in targets]
+        pairs = [Pair(prompt, target, form) for target in targets]
+        # Before the model is asked what joins them, which may make a target a token longer.
+        self._check_lengths([self._engine.continuation(p.prompt, p.target, form) for p in pairs])
+        continuations = self._wording.continuations(pairs)
+        self._check_lengths(continuations)
+        pinned = self._overlays.at(version)
+        scores = self._engine.answer(pinned.overlay, continuations, explain=explain)
+        for score in scores:
+            if score.record is not None:
+                score.record.attribute()
+        return pinned.version, scores
+
+    def _check_lengths(self, continuations: Sequence[Continuation]) -> None:
+        """Raises `InvalidRequestError`, which names each target that is too long."""
         errors = []
         for i, continuation in enumerate(continuations):
             length = len(continuation.target)
@@ -136,12 +151,6 @@ class Ask:
                 )
         if errors:
             raise InvalidRequestError(errors)
-        pinned = self._overlays.at(version)
-        scores = self._engine.answer(pinned.overlay, continuations, explain=explain)
-        for score in scores:
-            if score.record is not None:
-                score.record.attribute()
-        return pinned.version, scores
 
     def _asked(
         self, prompt: str, form: Format, version: int | None

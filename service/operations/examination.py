@@ -1,48 +1,74 @@
-"""What the model says of a batch's edits under one overlay: read before it, and again after."""
+"""What the model says of a batch's edits under one overlay: read before it, and again after.
+
+Answers are generated as serving generates them: what a pass of another kind finds may differ in the
+last digit, and an edit would be called verified that no client is answered by.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.editing.overlays import Overlay
-from service.editing.requests import EditRequest
+from service.editing.requests import EditRequest, Phrasing
+from service.editing.word_ends import lengthens
 from service.engine.engine import Engine
+from service.engine.running import FinishReason, Generation
 from service.engine.scoring import Continuation, Score
+
+# What is generated beyond a target, to see whether its last word goes on.
+BEYOND_TOKENS = 3
+# The whole answer to a neighbourhood prompt, as far as it is compared.
+NEIGHBOR_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model says on one given phrasing."""
+
+    score: Score  # of target_new
+    reached: bool  # greedy generation says target_new, and does not lengthen its last word
 
 
 @dataclass(frozen=True)
 class Finding:
     """About one edit."""
 
-    prompt: Score  # of target_new after the edit's own prompt
-    paraphrases: tuple[Score, ...]  # the same after each paraphrase
-    neighborhood: tuple[int, ...]  # the next token of each neighbourhood prompt
+    prompt: Reply
+    paraphrases: tuple[Reply, ...]
+    neighborhood: tuple[str, ...]  # the answer to each neighbourhood prompt
 
     @property
     def true(self) -> bool:
         """The model says it, however it is asked."""
-        return self.prompt.greedy and all(score.greedy for score in self.paraphrases)
+        return self.prompt.reached and all(reply.reached for reply in self.paraphrases)
 
 
 Examination = Mapping[int, Finding]  # by edit id
 
 
 def examine(
-    engine: Engine, overlay: Overlay | None, requests: Sequence[EditRequest]
+    engine: Engine, overlay: Overlay | None, requests: Sequence[EditRequest], *, sparing: bool
 ) -> Examination:
-    continuations = [
-        Continuation(prompt, target)
-        for request in requests
-        for prompt, target in zip(request.prompts, request.targets, strict=True)
-    ]
-    probes = [probe for request in requests for probe in request.neighborhood]
+    """`sparing`: answers are generated only where the target's tokens are the model's first
+    choices, as before a batch they seldom are.
+    """
+    asked = [phrasing for request in requests for phrasing in request.given]
     with engine.editing():
-        scores = iter(engine.score(overlay, continuations))
-        tokens = iter(engine.next_tokens(overlay, probes))
+        scores = engine.score(overlay, [Continuation(p.prompt, p.target) for p in asked])
+        likely = [score.greedy or not sparing for score in scores]
+        generated = iter(_generated(engine, overlay, asked, likely))
+        replies = iter(
+            [
+                Reply(score, hopeful and _reached(phrasing, next(generated)))
+                for phrasing, score, hopeful in zip(asked, scores, likely, strict=True)
+            ]
+        )
+        probes = [probe for request in requests for probe in request.neighborhood]
+        said = iter(engine.continued(overlay, probes, [NEIGHBOR_TOKENS] * len(probes)))
     return {
         request.edit_id: Finding(
-            next(scores),
-            tuple(next(scores) for _ in request.prompts[1:]),
-            tuple(next(tokens) for _ in request.neighborhood),
+            next(replies),
+            tuple(next(replies) for _ in request.given[1:]),
+            tuple(next(said).text for _ in request.neighborhood),
         )
         for request in requests
     }
@@ -50,20 +76,38 @@ def examine(
 
 def efficacy(after: Examination) -> float:
     """The share of edits that the model says on their own prompts."""
-    return sum(finding.prompt.greedy for finding in after.values()) / len(after)
+    return sum(finding.prompt.reached for finding in after.values()) / len(after)
 
 
 def paraphrase(after: Examination) -> float | None:
     """The share of given paraphrases on which it says them; None if none was given."""
-    reached = [score.greedy for finding in after.values() for score in finding.paraphrases]
+    reached = [reply.reached for finding in after.values() for reply in finding.paraphrases]
     return sum(reached) / len(reached) if reached else None
 
 
 def neighborhood(before: Examination, after: Examination) -> float | None:
-    """The share of neighbourhood prompts whose next token stayed; None if none was given."""
+    """The share of neighbourhood prompts whose answer stayed; None if none was given."""
     stayed = [
         was == now
         for edit_id, finding in after.items()
         for was, now in zip(before[edit_id].neighborhood, finding.neighborhood, strict=True)
     ]
     return sum(stayed) / len(stayed) if stayed else None
+
+
+def _generated(
+    engine: Engine, overlay: Overlay | None, asked: Sequence[Phrasing], likely: Sequence[bool]
+) -> list[Generation]:
+    some = [phrasing for phrasing, hopeful in zip(asked, likely, strict=True) if hopeful]
+    lengths = [len(phrasing.target) + BEYOND_TOKENS for phrasing in some]
+    return engine.continued(overlay, [phrasing.prompt for phrasing in some], lengths)
+
+
+def _reached(phrasing: Phrasing, generation: Generation) -> bool:
+    text = generation.text
+    if not text.startswith(phrasing.answer):
+        return False
+    rest = text[len(phrasing.answer) :]
+    if phrasing.closed:
+        return not rest and generation.finish_reason is FinishReason.STOP
+    return not lengthens(phrasing.answer, rest)

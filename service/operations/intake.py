@@ -72,9 +72,9 @@ class Intake:
         for field, text in prompts.items():
             # A target that is too long by itself is not held against every prompt as well.
             target = "" if wrong_target else correction.target_new
-            errors += self._check_prompt(field, text, target, correction.format)
+            errors += self._check_prompt(field, text, target, correction)
         for i, text in enumerate(correction.neighborhood):
-            errors += self._check_prompt(f"neighborhood[{i}]", text, "", correction.format)
+            errors += self._check_prompt(f"neighborhood[{i}]", text, "", correction)
         return errors
 
     def submit(
@@ -108,16 +108,21 @@ class Intake:
         return edit
 
     def _check_target(self, field: str, asked: Correction, target: str) -> list[FieldError]:
-        length = len(self._engine.continuation(asked.prompt, target, asked.format).target)
+        form, joint = asked.format, asked.joint
+        length = len(self._engine.continuation(asked.prompt, target, form, joint).target)
         most = self._limits.target_tokens
         if length > most:
             return [FieldError(field, f"has {length} tokens, at most {most} are taken")]
         return []
 
-    def _check_prompt(self, field: str, prompt: str, target: str, form: Format) -> list[FieldError]:
-        continuation = self._engine.continuation(prompt, target, form)
-        length = len(continuation.prompt)
-        whole = length + len(continuation.target)
+    def _check_prompt(
+        self, field: str, prompt: str, target: str, asked: Correction
+    ) -> list[FieldError]:
+        # Where the model is still to say what joins the two, it may be a token more.
+        joints = ("", " ") if asked.joint is None else (asked.joint,)
+        both = [self._engine.continuation(prompt, target, asked.format, joint) for joint in joints]
+        length = len(both[0].prompt)
+        whole = length + max(len(continuation.target) for continuation in both)
         positions = self._engine.loaded.max_tokens
         # One position is left for the first new token.
         most = min(self._limits.prompt_tokens, positions - 1)

@@ -18,7 +18,7 @@ from service.operations.overlays import Pinned
 from service.operations.spans import Spans
 from service.storage.queue import Ending
 
-NOT_REACHED = "greedy decoding does not reach the target"
+NOT_REACHED = "greedy generation does not say the target as it stands"
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Making:
                     ending = Ending(EditState.FAILED, health.disabled)
                     endings |= dict.fromkeys((target.edit_id for target in targets), ending)
                     continue
-                after = examine(self._engine, overlay, requests)
-            missed = [edit_id for edit_id, finding in after.items() if not finding.prompt.greedy]
+                after = examine(self._engine, overlay, requests, sparing=False)
+            missed = [edit_id for edit_id, finding in after.items() if not finding.prompt.reached]
             if not missed or not editor.exact:
                 break
             endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
@@ -90,11 +90,11 @@ class Making:
         endings: dict[int, Ending],
     ) -> tuple[Examination, list[Any]]:
         """What the model says now, and the targets of those edits that it does not say."""
-        before = examine(self._engine, current.overlay, requests)
+        before = examine(self._engine, current.overlay, requests, sparing=True)
         said = [request for request in requests if before[request.edit_id].true]
         # What only an overlay makes true gets a target all the same: when the edits that make it
         # true are rolled back, its replay must make it true by itself.
-        base = examine(self._engine, None, said)
+        base = examine(self._engine, None, said, sparing=True)
         wanted = [r for r in requests if r.edit_id not in base or not base[r.edit_id].true]
 
         # The dear part.

@@ -33,6 +33,7 @@ class EditOutcome:
     probability_before: float
     probability_after: float
     verified: bool
+    joint: str
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,7 @@ class Log:
                 row.probability_before = outcome.probability_before
                 row.probability_after = outcome.probability_after
                 row.verified = outcome.verified
+                row.joint = outcome.joint
             link(session, rows)
             move(session, rows, EditState.APPLIED, WORKER, version=number)
             end(session, applied.endings)

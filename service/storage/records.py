@@ -172,6 +172,8 @@ class EditRecord(Numbered):
     format: Format
     hyperparameters: Annotated[Text, AfterValidator(_json_object)]
     warnings: list[Text]
+    joint: Literal["", " "] | None = None  # archives of before lack it, and what follows
+    continues: bool = False
     status: EditState
     attempts: Count
     claimed_by: Name | None

@@ -35,6 +35,8 @@ def edit_of(row: EditRow) -> Edit:
         format=Format(row.format),
         hyperparameters=json.loads(row.hyperparameters),
         warnings=tuple(row.warnings),
+        joint=row.joint,
+        continues=row.continues,
     )
     return Edit(
         id=row.id,
@@ -52,6 +54,7 @@ def edit_of(row: EditRow) -> Edit:
         probability_before=row.probability_before,
         probability_after=row.probability_after,
         verified=row.verified,
+        joint=row.joint,
     )
 
 

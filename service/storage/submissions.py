@@ -54,6 +54,8 @@ def add_edits(
             "format": correction.format,
             "hyperparameters": json.dumps(correction.hyperparameters, sort_keys=True),
             "warnings": list(correction.warnings),
+            "joint": correction.joint,
+            "continues": correction.continues,
             "status": EditState.QUEUED,
             "attempts": 0,
             "created_at": submission.created_at,

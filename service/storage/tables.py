@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -137,6 +138,9 @@ class EditRow(Table):
     # JSON with sorted keys: edits of one batch have equal ones.
     hyperparameters: Mapped[str] = mapped_column(Text)
     warnings: Mapped[list[Any]]
+    # Asked for, and once the edit is applied what was used.
+    joint: Mapped[str | None] = mapped_column(String(1))
+    continues: Mapped[bool] = mapped_column(server_default=false())
     status: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int]
     claimed_by: Mapped[str | None] = mapped_column(String(64))

@@ -38,6 +38,10 @@ class EditOut(BaseModel):
     priority: int
     format: Format
     hyperparameters: dict[str, Any] = Field(description="given in place of the server's")
+    joint: str | None = Field(description="what goes between prompt and target")
+    continues: bool = Field(
+        serialization_alias="continue", description="a chat's answer may go on after the target"
+    )
     warnings: list[str]
     batch_id: int | None
     version: int | None = Field(description="the version that first held it")
@@ -48,7 +52,9 @@ class EditOut(BaseModel):
     note: str | None
     probability_before: float | None = Field(description="of target_new, before its batch")
     probability_after: float | None
-    verified: bool | None = Field(description="greedy decoding reaches target_new")
+    verified: bool | None = Field(
+        description="greedy generation says target_new on the prompt and on every paraphrase"
+    )
     submitted_by: str
     created_at: datetime
     updated_at: datetime
@@ -70,6 +76,8 @@ class EditOut(BaseModel):
             priority=correction.priority,
             format=correction.format,
             hyperparameters=correction.hyperparameters,
+            joint=edit.joint,
+            continues=correction.continues,
             warnings=list(correction.warnings),
             batch_id=edit.batch_id,
             version=edit.version,

@@ -1,0 +1,75 @@
+"""Tells where a target's last word ends, and which tokens may follow it without lengthening it."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from service.editing.scripts import is_spaced, is_word
+
+# What goes on with a number: 1210 + .5, 1,210 + ,000, 1882 + -83.
+NUMBER = re.compile(r"[.,:/‐‑-]?\d")
+HYPHENATED = re.compile(r"[‐‑-]\w")  # Guinea + -Bissau
+# The sign of bytes that are no whole character yet.
+PARTIAL = "\N{REPLACEMENT CHARACTER}"
+
+
+def can_be_lengthened(target: str) -> bool:
+    """Whether another character could make its last word or number a longer one: not behind a
+    sign, and in scripts without spaces nobody can tell.
+    """
+    return is_word(target[-1]) and is_spaced(target[-1])
+
+
+def lengthens(target: str, rest: str) -> bool:
+    """Whether the text `rest`, right behind `target`, makes its last word or number longer."""
+    if not rest or not can_be_lengthened(target):
+        return False
+    if is_word(rest[0]) and is_spaced(rest[0]):
+        return True
+    if target[-1].isdigit() and NUMBER.match(rest):
+        return True
+    return HYPHENATED.match(rest) is not None
+
+
+class WordEnds:
+    """The tokens of one tokenizer that can end a word."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, vocabulary: int, ends: frozenset[int]
+    ) -> None:
+        """`vocabulary`: the model's logits; `ends`: the tokens that end a text."""
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
+        self._ends = ends
+        self._after = lru_cache(maxsize=2)(self._mask)
+
+    def after(self, target: str) -> Tensor:
+        """[vocabulary] bool: the tokens that may follow `target`, and leave its last word as it
+        is.
+        """
+        return self._after(target[-1].isdigit())
+
+    def _mask(self, number: bool) -> Tensor:
+        sample = "0" if number else "a"
+        allowed = [
+            bool(text) and PARTIAL not in text and text[0] != "-" and not lengthens(sample, text)
+            for text in self._texts()
+        ]
+        mask = torch.zeros(self._vocabulary, dtype=torch.bool)
+        mask[: len(allowed)] = torch.tensor(allowed[: self._vocabulary])
+        special = [t for t in self._tokenizer.all_special_ids if t < self._vocabulary]
+        mask[special] = False
+        mask[[token for token in self._ends if token < self._vocabulary]] = True
+        return mask
+
+    def _texts(self) -> Sequence[str]:
+        """What each token adds to a text that goes before it: some decoders drop a first space."""
+        stub = self._tokenizer("a", add_special_tokens=False)["input_ids"]
+        before = len(self._tokenizer.decode(stub))
+        count = min(len(self._tokenizer), self._vocabulary)
+        whole = self._tokenizer.batch_decode([[*stub, token] for token in range(count)])
+        return [text[before:] for text in whole]

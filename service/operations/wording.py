@@ -1,0 +1,158 @@
+"""Turns corrections into phrasings in tokens.
+
+Where the rules of writing leave doubt, the base model is asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.domain.edits import Correction, Format
+from service.editing.requests import Phrasing
+from service.editing.spellings import spellings_of
+from service.editing.tokens import joint_between, prompt_of
+from service.editing.word_ends import can_be_lengthened
+from service.engine.engine import Engine
+from service.engine.scoring import Continuation
+
+
+@dataclass(frozen=True)
+class Worded:
+    """How one correction reaches the model."""
+
+    phrasings: tuple[Phrasing, ...]  # the prompt's, those of the paraphrases, other spellings
+    joint: str  # what goes between prompt and target
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prompt, and what is to follow it."""
+
+    prompt: str
+    target: str
+    form: Format = Format.PLAIN
+    joint: str | None = None  # None: it is to be found
+
+
+@dataclass(frozen=True)
+class _Text:
+    """One phrasing of the correction number `edit`."""
+
+    edit: int
+    pair: Pair
+    given: bool
+
+
+class Wording:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def phrasings(self, corrections: Sequence[Correction]) -> list[Worded]:
+        """The phrasings of each correction. Two forward passes of the base model at most."""
+        texts = [
+            _Text(number, Pair(prompt, one.target_new, one.format, one.joint), given)
+            for number, one in enumerate(corrections)
+            for prompt, given in _prompts(one)
+        ]
+        texts = [text for text in texts if text.given or self._fits(text.pair)]
+        joints = self._joints([text.pair for text in texts])
+        continuations = [
+            self._continuation(text.pair, joint) for text, joint in zip(texts, joints, strict=True)
+        ]
+        endings = self._endings(corrections, texts, continuations)
+        found: list[dict[tuple[int, ...], Phrasing]] = [{} for _ in corrections]
+        first: dict[int, str] = {}
+        for text, joint, continuation in zip(texts, joints, continuations, strict=True):
+            phrasing = Phrasing(
+                continuation.prompt,
+                continuation.target,
+                endings[text.edit, continuation.target],
+                given=text.given,
+                answer=joint + text.pair.target,
+                closed=_closed(corrections[text.edit]),
+            )
+            # Two spellings may be the same tokens, and what is given counts as given.
+            if text.given or continuation.prompt not in found[text.edit]:
+                found[text.edit][continuation.prompt] = phrasing
+            first.setdefault(text.edit, joint)
+        return [Worded(tuple(one.values()), first[number]) for number, one in enumerate(found)]
+
+    def continuations(self, pairs: Sequence[Pair]) -> list[Continuation]:
+        """Prompts and targets in tokens, as edits have them."""
+        joints = self._joints(pairs)
+        return [self._continuation(pair, joint) for pair, joint in zip(pairs, joints, strict=True)]
+
+    def _continuation(self, pair: Pair, joint: str) -> Continuation:
+        return self._engine.continuation(pair.prompt, pair.target, pair.form, joint)
+
+    def _fits(self, pair: Pair) -> bool:
+        """Whether the model has positions for both: a spelling may be longer than what was
+        given.
+        """
+        continuation = self._continuation(pair, " ")
+        whole = len(continuation.prompt) + len(continuation.target)
+        return whole <= self._engine.loaded.max_tokens
+
+    def _joints(self, pairs: Sequence[Pair]) -> list[str]:
+        """What goes between each pair: what was asked for, what the rules say, or, where they leave
+        doubt, what the base model finds likelier.
+        """
+        tokenizer = self._engine.loaded.tokenizer
+        joints: list[str] = []
+        doubtful: list[int] = []
+        for number, pair in enumerate(pairs):
+            if pair.joint is not None:
+                joints.append(pair.joint)
+                continue
+            before = prompt_of(tokenizer, pair.prompt, pair.form).text
+            joint = joint_between(before, pair.target, pair.form)
+            joints.append(joint.text)
+            if not joint.sure:
+                doubtful.append(number)
+        both = [self._continuation(pairs[n], joint) for n in doubtful for joint in ("", " ")]
+        scores = [score.logprob for score in self._engine.score(None, both)]
+        for number, apart, spaced in zip(doubtful, scores[::2], scores[1::2], strict=True):
+            if apart != spaced:
+                joints[number] = "" if apart > spaced else " "
+        return joints
+
+    def _endings(
+        self,
+        corrections: Sequence[Correction],
+        texts: Sequence[_Text],
+        continuations: Sequence[Continuation],
+    ) -> dict[tuple[int, tuple[int, ...]], tuple[int, ...]]:
+        """What ends each target, by correction and by the target's tokens: the turn's end in a chat
+        whose answer ends there, and elsewhere what the base model would end the last word with,
+        asked once for all prompts that are followed by the same tokens.
+        """
+        endings: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = {}
+        asked: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = {}
+        for text, continuation in zip(texts, continuations, strict=True):
+            place = (text.edit, continuation.target)
+            correction = corrections[text.edit]
+            if _closed(correction):
+                endings[place] = self._engine.turn_end()
+            elif not can_be_lengthened(correction.target_new):
+                endings[place] = ()
+            else:
+                asked.setdefault(place, (*continuation.prompt, *continuation.target))
+        targets = [corrections[number].target_new for number, _ in asked]
+        tokens = self._engine.word_ends(list(asked.values()), targets)
+        for place, token in zip(asked, tokens, strict=True):
+            endings[place] = (token,)
+        return endings
+
+
+def _closed(correction: Correction) -> bool:
+    """Whether the answer ends after the target."""
+    return correction.format is Format.CHAT and not correction.continues
+
+
+def _prompts(correction: Correction) -> list[tuple[str, bool]]:
+    """The ways to ask, and which of them were given: those come first."""
+    given = dict.fromkeys((correction.prompt, *correction.paraphrases))
+    others = dict.fromkeys(text for prompt in given for text in spellings_of(prompt))
+    return [
+        *((prompt, True) for prompt in given),
+        *((prompt, False) for prompt in others if prompt not in given),
+    ]
