@@ -26,7 +26,7 @@ Label = tuple[int, ...]  # token ids of the target
 SPLIT_GAP = 1e-5
 # Keys closer than this share of their length are one key: floating-point noise, not two places.
 COINCIDENT = 1e-4
-# A spelling this deep within its own edit's entry (a share of the radius) needs none of its own.
+# A spelling that lies within this share of the radius of an entry of its own edit needs none.
 SPELLED_REACH = 0.5
 
 

@@ -1,6 +1,7 @@
 """The loop that optimises the vectors of a whole batch at once."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -12,6 +13,14 @@ from service.editing.adam import Adam
 LEFT = 3 / 4
 
 
+@dataclass(frozen=True)
+class Losses:
+    """How well each edit of a trial does, in nats."""
+
+    minimised: Tensor  # [e], differentiable
+    reached: Tensor  # [e]: what is held against the loss under which an edit is done
+
+
 class Trial(Protocol):
     """One packed batch: tries rows of the table and says how well they do."""
 
@@ -19,8 +28,8 @@ class Trial(Protocol):
     edits: Tensor  # [e] int64, ascending: the edits that do
     edit_of_row: Tensor  # [r] int64: which of `edits` each row belongs to
 
-    def losses(self, values: Tensor) -> Tensor:
-        """[e] of `values` [r, d], differentiable. Edits do not see each other."""
+    def losses(self, values: Tensor) -> "Losses":
+        """Of `values` [r, d]. Edits do not see each other."""
         ...
 
     def part(self, edits: Tensor) -> "Trial":
@@ -50,12 +59,12 @@ def descend(
             trial = trial.part(active)
         values = table[trial.rows].requires_grad_()
         losses = trial.losses(values)
-        going = torch.isin(trial.edits, active) & (losses.detach() >= stop_loss)
+        going = torch.isin(trial.edits, active) & (losses.reached >= stop_loss)
         if not bool(going.any()):
             break
         active = trial.edits[going]
         moving = going[trial.edit_of_row]
-        (gradient,) = torch.autograd.grad(losses.sum(), values)
+        (gradient,) = torch.autograd.grad(losses.minimised.sum(), values)
         rows = trial.rows[moving]
         adam.step(rows, gradient[moving])
         table[rows] = project(table[rows], rows)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from service.editing.descent import descend
+from service.editing.descent import Losses, descend
 from service.editing.locate_hyperparameters import TargetHyperparameters
 from service.editing.prefixes import Pin, Text, no_overlay
 from service.editing.requests import FactRequest
@@ -147,10 +147,10 @@ class _ShiftTrial:
             self._norm,
         )
 
-    def losses(self, values: Tensor) -> Tensor:
-        """[e] of shifts [e, d]."""
+    def losses(self, values: Tensor) -> Losses:
+        """Of shifts [e, d]."""
         shifts = self._shift_of(values[self._owner], self._contexts)
-        by_text = self._contexts.losses(self._contexts.logits(shifts))
+        by_text = self._contexts.losses(self._contexts.by_token(self._contexts.logits(shifts)))
         lengths = self._lengths[self.edits]
         sums = torch.zeros_like(lengths).index_add(0, self._owner, by_text)
         now = self._essences.logits(self._shift_of(values, self._essences)).log_softmax(dim=1)
@@ -161,7 +161,7 @@ class _ShiftTrial:
             + self._parameters.kl_factor * divergence
             + self._parameters.weight_decay * norms / lengths**2
         )
-        return loss
+        return Losses(loss, loss.detach())
 
     def _shift_of(self, values: Tensor, run: SuffixRun) -> Tensor:
         """[b, 1, d]: what shifts [b, d] add to what the layer returns at the subjects of `run`."""

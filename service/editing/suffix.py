@@ -98,8 +98,11 @@ class SuffixRun:
         rows = self._head(self._norm(self.hidden(shift)[self._predicting]))
         return capped(self._model, rows).float().to(self.present.device)
 
-    def losses(self, logits: Tensor) -> Tensor:
-        """[b]: each text's mean negative log-likelihood per target token, in nats."""
-        by_token = cross_entropy(logits, self._target_tokens, reduction="none")
+    def by_token(self, logits: Tensor) -> Tensor:
+        """[r]: the negative log-likelihood of each target token, in nats."""
+        return cross_entropy(logits, self._target_tokens, reduction="none")
+
+    def losses(self, by_token: Tensor) -> Tensor:
+        """[b]: each text's mean of those per target token."""
         sums = torch.zeros(len(self.present), device=by_token.device)
         return sums.index_add(0, self.text_of_row, by_token) / self._target_lengths

@@ -8,9 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from service.editing.codebook import Replacement, Target
+from service.editing.descent import Losses
 from service.editing.prefixes import Text
 from service.editing.suffix import SuffixRun
 from service.editing.taps import after, per_text
+
+
+# How many times the loss of its worst token may be the mean under which an edit is done.
+WORST = 5
 
 
 @dataclass(frozen=True)
@@ -155,8 +160,10 @@ class ValueRun:
         table = self._table.of_edits(some)
         return ValueRun(self._run.part(texts), self._module, table, self._replacement)
 
-    def losses(self, values: Tensor) -> Tensor:
-        """[e]: the mean loss of each edit's texts with `values` [r, d] in place."""
+    def losses(self, values: Tensor) -> Losses:
+        """The mean loss of each edit's texts with `values` [r, d] in place. An edit is not done
+        before its worst token is nearly so: a mean of many hides one that is not learned.
+        """
 
         def place(_args: object, output: Tensor) -> Tensor:
             own = per_text(output, self._run.present)
@@ -169,6 +176,10 @@ class ValueRun:
         else:
             _, own = self._run.watched
             logits = self._run.logits(place((), own) - own)
-        by_text = self._run.losses(logits)
-        sums = torch.zeros(len(self.edits), device=by_text.device)
-        return sums.index_add(0, self._edit_of_text, by_text) / self._texts_per_edit
+        by_token = self._run.by_token(logits)
+        by_text = self._run.losses(by_token)
+        zeros = torch.zeros(len(self.edits), device=by_text.device)
+        mean = zeros.index_add(0, self._edit_of_text, by_text) / self._texts_per_edit
+        edit_of_token = self._edit_of_text[self._run.text_of_row]
+        worst = zeros.scatter_reduce(0, edit_of_token, by_token.detach(), "amax")
+        return Losses(mean, torch.maximum(mean.detach(), worst / WORST))
