@@ -33,6 +33,7 @@ from service.engine.loading import LoadedModel, load_model
 from service.errors import InvalidRequestError, StartupError
 from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
+from service.operations.edge_entries import tell_edge_entries
 from service.operations.editors import Editors
 from service.operations.family import Family
 from service.operations.feed import Feed
@@ -44,6 +45,7 @@ from service.operations.intake import EditLimits, Intake
 from service.operations.key_use import KeyUse
 from service.operations.making import Making
 from service.operations.overlays import Overlays
+from service.operations.past import Past
 from service.operations.preparation import Preparation
 from service.operations.probing import Probing
 from service.operations.replay import Replay
@@ -111,6 +113,7 @@ def build(
     overlays = Overlays(store, artifacts, engine)
     artifacts.belong_to(store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM))
     overlays.start()
+    tell_edge_entries(Past(store, queue), overlays, artifacts)
     sweep(database, artifacts)
     family = Family(editors, store)
     health = Health(engine, statistics, settings.max_perplexity_ratio)

@@ -17,6 +17,7 @@ from service.operations.changes import (
     BatchRollback,
     Change,
     EditRollback,
+    Repair,
     RollbackTo,
 )
 
@@ -64,6 +65,16 @@ async def rollback_to(
 ) -> VersionOut | PreviewOut:
     """Undoes everything after a version."""
     return await _change(services, RollbackTo(body.version), key, body, dry_run)
+
+
+@router.post("/repair")
+async def repair(
+    key: Admin, body: ChangeIn, services: ServicesDep, dry_run: DryRun = False
+) -> VersionOut | PreviewOut:
+    """Inserts all active batches anew by today's rule, which gives each given phrasing a codebook
+    entry of its own. 409 where no batch was made before that rule.
+    """
+    return await _change(services, Repair(), key, body, dry_run)
 
 
 async def _change(

@@ -8,7 +8,7 @@ the answer the log already holds.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -19,6 +19,7 @@ class VersionKind(StrEnum):
     APPLY = "apply"  # appends one batch
     ROLLBACK = "rollback"  # takes batches out, or single edits out of theirs
     RESTORE = "restore"  # appends a rolled-back batch again, or makes an active one whole
+    REPAIR = "repair"  # inserts all active batches anew, by the rule that batches have today
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class ActiveBatch:
 
     id: int
     without: frozenset[int] = frozenset()  # those of its edits that were taken out one by one
+    repaired: bool = False  # it is inserted by today's rule, whatever it was made by
 
 
 Active = tuple[ActiveBatch, ...]  # in the order in which they build on each other
@@ -129,6 +131,16 @@ def replay_base(
     return best, wanted[best_length:]
 
 
+def repaired(active: Sequence[ActiveBatch]) -> Active:
+    """The same batches, inserted by today's rule."""
+    return tuple(replace(batch, repaired=True) for batch in active)
+
+
+def restored(batch_id: int, active: Sequence[ActiveBatch]) -> ActiveBatch:
+    """A batch, whole, that comes after those `active`: repaired where they are."""
+    return ActiveBatch(batch_id, repaired=any(batch.repaired for batch in active))
+
+
 def _returns(version: Version) -> bool:
     """It is the very state of its parent."""
     return version.parent is not None and version.artifact is None
@@ -138,6 +150,10 @@ def _change(active: list[ActiveBatch], version: Version, batch_of: Mapping[int, 
     """Adds or takes out what `version` names, which returns to no other; returns how many of the
     first batches stay as they are.
     """
+    if version.kind is VersionKind.REPAIR:
+        unchanged = next((i for i, b in enumerate(active) if not b.repaired), len(active))
+        active[unchanged:] = repaired(active[unchanged:])
+        return unchanged
     named: defaultdict[int, set[int]] = defaultdict(set)
     for edit in version.edit_ids:
         named[batch_of[edit]].add(edit)
@@ -152,9 +168,10 @@ def _change(active: list[ActiveBatch], version: Version, batch_of: Mapping[int, 
             if batch.id not in gone
         ]
     if not rolls_back:
-        active += map(ActiveBatch, version.batch_ids)
+        active += [restored(batch, active) for batch in version.batch_ids]
     return unchanged
 
 
 def _changed(batch: ActiveBatch, edits: set[int], rolls_back: bool) -> ActiveBatch:
-    return ActiveBatch(batch.id, batch.without | edits if rolls_back else batch.without - edits)
+    without = batch.without | edits if rolls_back else batch.without - edits
+    return replace(batch, without=without)

@@ -13,7 +13,6 @@ from service.editing.prefixes import Text
 from service.editing.suffix import SuffixRun
 from service.editing.taps import after, per_text
 
-
 # How many times the loss of its worst token may be the mean under which an edit is done.
 WORST = 5
 

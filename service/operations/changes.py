@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from service.domain.states import EditState
-from service.domain.versions import Active, ActiveBatch, VersionKind
+from service.domain.versions import Active, ActiveBatch, VersionKind, repaired, restored
 from service.errors import ConflictError, NotFoundError
 from service.operations.past import Past
 
@@ -57,10 +57,12 @@ class BatchRestore:
 
     def wanted(self, past: Past) -> Active:
         past.batch(self.batch_id)
-        whole = ActiveBatch(self.batch_id)
         if _found(past.now, self.batch_id) is None:
-            return (*past.now, whole)
-        return tuple(whole if batch.id == self.batch_id else batch for batch in past.now)
+            return (*past.now, restored(self.batch_id, past.now))
+        return tuple(
+            replace(batch, without=frozenset()) if batch.id == self.batch_id else batch
+            for batch in past.now
+        )
 
     def made_by(self, past: Past) -> int:
         return past.changed_last(self.batch_id, lambda batch: batch)
@@ -115,6 +117,24 @@ class RollbackTo:
         if self.version > past.last:
             raise NotFoundError("version", self.version)
         return past.at(self.version)
+
+    def made_by(self, past: Past) -> int:
+        return past.last
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Inserts all active batches anew by today's rule, where one of them was made before it."""
+
+    kind = VersionKind.REPAIR
+    edit_ids = ()
+
+    def wanted(self, past: Past) -> Active:
+        if next(past.earliest(), None) is None:
+            raise ConflictError(
+                "every active batch was inserted by today's rule: nothing to repair"
+            )
+        return repaired(past.now)
 
     def made_by(self, past: Past) -> int:
         return past.last

@@ -8,7 +8,7 @@ from typing import Any
 from service.domain.batches import Batch
 from service.domain.edits import Correction
 from service.editing.editor import AnyEditor
-from service.editing.grace import Grace, GraceHyperparameters
+from service.editing.grace import EARLIEST, Grace, GraceHyperparameters
 from service.editing.hyperparameters import (
     Hyperparameters,
     hyperparameters_of,
@@ -26,6 +26,11 @@ from service.errors import FieldError, InvalidRequestError
 from service.operations.statistics import Statistics
 
 CACHED = 8  # editors; each may hold a matrix [d_in, d_in] for each of its layers
+
+
+def is_earliest(batch: Batch) -> bool:
+    """Whether a codebook's batch was inserted before its rule was recorded."""
+    return batch.editor == Grace.name and not EARLIEST.keys() <= batch.hyperparameters.keys()
 
 
 class Editors:
@@ -87,17 +92,19 @@ class Editors:
         templates = self._statistics.templates(found.context_tokens)
         return self._editor(name, found, statistics, templates)
 
-    def recorded(self, batch: Batch) -> AnyEditor:
-        """The editor that a batch was made by."""
-        found = self._recorded(batch)
+    def recorded(self, batch: Batch, *, repaired: bool = False) -> AnyEditor:
+        """The editor that a batch was made by; `repaired` with today's rule of insertion."""
+        found = self._recorded(batch, repaired=repaired)
         statistics = self._statistics.recorded(batch.hyperparameters.get(STATISTICS, {}))
         templates = batch.hyperparameters.get(TEMPLATES, [])
         return self._editor(batch.editor, found, statistics, templates)
 
-    def _recorded(self, batch: Batch) -> Hyperparameters:
+    def _recorded(self, batch: Batch, *, repaired: bool = False) -> Hyperparameters:
         chosen = {
             n: v for n, v in batch.hyperparameters.items() if n not in (STATISTICS, TEMPLATES)
         }
+        if is_earliest(batch) and not repaired:
+            chosen = {**EARLIEST, **chosen}
         return hyperparameters_of(self._engine.loaded.model, batch.editor, chosen)
 
     def _hyperparameters(self, name: str, overrides: Mapping[str, Any]) -> Hyperparameters:

@@ -1,11 +1,12 @@
 """The log as it stands while nobody else changes it, and what is at work by it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from service.domain.batches import Batch
 from service.domain.edits import Edit
 from service.domain.effects import Effect, effect_of
 from service.domain.versions import Active, ActiveBatch, active_batches, active_now, replay_base
+from service.operations.editors import is_earliest
 from service.storage.log import Log
 from service.storage.queue import EditQueue
 
@@ -52,6 +53,17 @@ class Past:
             if sees != seen:
                 changed, seen = version, sees
         return changed
+
+    def earliest(self) -> Iterator[tuple[ActiveBatch, Batch]]:
+        """The batches at work that were inserted before rules were recorded, and are not repaired:
+        none has a higher id than one that came after them.
+        """
+        for active in sorted(self.now, key=lambda batch: batch.id):
+            batch = self._log.batch(active.id)
+            if not is_earliest(batch):
+                return
+            if not active.repaired:
+                yield active, batch
 
     def base(self, wanted: Active) -> tuple[int, Active]:
         """The version to build `wanted` on, and the batches that remain to be replayed."""

@@ -40,7 +40,7 @@ class Replay:
         content = None
         for replayed in remaining:
             batch = self._log.batch(replayed.id)
-            editor = self._editors.recorded(batch)
+            editor = self._editors.recorded(batch, repaired=replayed.repaired)
             stored = decode(self._artifacts.get(batch.artifact)).targets
             targets = [target for target in stored if target.edit_id not in replayed.without]
             with self._engine.editing():

@@ -61,7 +61,7 @@ def stored(census: Census) -> Iterator[Metric]:
     made = [kind for kind in VersionKind if kind is not VersionKind.BASE] if up else []
     yield counters(
         "errata_versions",
-        "versions in the log, by `kind`: `apply`, `rollback`, `restore`",
+        "versions in the log, by `kind`: `apply`, `rollback`, `restore`, `repair`",
         ("kind",),
         {(kind.value,): count.versions.get(kind, 0) for kind in made},
     )

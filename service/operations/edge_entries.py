@@ -1,0 +1,83 @@
+"""Finds phrasings that an old log's codebook answers, or does not, as rounding will have it.
+
+Batches of before rules were recorded widened an entry to exactly the distance of a phrasing, and
+the passes that serve differ from those that measured it in the last digit.
+"""
+
+import logging
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from service.editing.changes import decode
+from service.editing.codebook import Codebook, Target
+from service.editing.codebook_change import CodebookChange
+from service.editing.grace import LEAST_NOISE
+from service.operations.overlays import Overlays
+from service.operations.past import Past
+from service.storage.artifacts import ArtifactStore
+
+SHOWN = 10  # ids of edits in a log line
+
+logger = logging.getLogger(__name__)
+
+
+def tell_edge_entries(past: Past, overlays: Overlays, artifacts: ArtifactStore) -> None:
+    """Warns of the edits whose phrasings lie on an edge, and says how to mend them."""
+    state = overlays.current.state
+    if not isinstance(state, Codebook):
+        return
+    edits = edits_on_edge(past, state, artifacts)
+    if edits:
+        shown = ", ".join(map(str, edits[:SHOWN])) + (", ..." if len(edits) > SHOWN else "")
+        logger.warning(
+            "%d edits have phrasings on the very edge of their codebook entries, which may not be "
+            "answered (edits %s): `errata log repair --reason TEXT` gives each phrasing an entry "
+            "of its own, as a new version",
+            len(edits),
+            shown,
+        )
+
+
+def edits_on_edge(past: Past, state: Codebook, artifacts: ArtifactStore) -> list[int]:
+    """Ids of the active edits with a phrasing whose distance to its entry is, within rounding, that
+    entry's radius.
+    """
+    own_places = {key.numpy().tobytes() for key in state.keys}
+    found = []
+    for target in _targets(past, artifacts):
+        keys = [
+            (key, target.labels[value])
+            for key, value in zip(target.keys, target.value_of, strict=True)
+            if key.numpy().tobytes() not in own_places
+        ]
+        if keys and any(
+            _on_edge(state, key, label, entry, distance)
+            for (key, label), entry, distance in zip(
+                keys, *_nearest(state, [key for key, _ in keys]), strict=True
+            )
+        ):
+            found.append(target.edit_id)
+    return sorted(found)
+
+
+def _nearest(state: Codebook, keys: list[Tensor]) -> tuple[list[int], list[float]]:
+    entries, distances = state.key_table.nearest(torch.stack(keys))
+    return entries.tolist(), distances.tolist()
+
+
+def _on_edge(
+    state: Codebook, key: Tensor, label: tuple[int, ...], entry: int, distance: float
+) -> bool:
+    near = LEAST_NOISE * float(torch.linalg.vector_norm(key))
+    edge = abs(float(state.radii[entry]) - distance)
+    return state.labels[entry] == label and edge <= near
+
+
+def _targets(past: Past, artifacts: ArtifactStore) -> Iterator[Target]:
+    """Those that the batches of before rules were recorded brought."""
+    for active, batch in past.earliest():
+        change = decode(artifacts.get(batch.artifact))
+        if isinstance(change, CodebookChange):
+            yield from (t for t in change.targets if t.edit_id not in active.without)
