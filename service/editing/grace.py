@@ -4,6 +4,7 @@ Hartvigsen et al. 2023, section 3. The values of a whole batch are optimised tog
 independent of each other, since a key's query depends on nothing that a codebook changes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -56,6 +57,8 @@ class GraceHyperparameters:
 EARLIEST = {"scope": Scope.PAPER, "noise": 0.0}
 # The least of what keys move by; float32 itself moves less.
 LEAST_NOISE = 1e-4
+# Of the steps on an edit's given phrasings, those on its other spellings as well.
+SPELLED_STEPS = 0.25
 
 
 def noise_of(dtype: torch.dtype) -> float:
@@ -146,7 +149,10 @@ class Grace:
                     elif start is not None:
                         mate, position = start
                         values[row] = values[table.rows_of(mate)[position]]
-            self._optimise(values, table, set(wave))
+            steps = self.hyperparameters.steps
+            self._optimise(values, table.taught(), set(wave), steps)
+            if table.has_spelled:  # of which few want more
+                self._optimise(values, table, set(wave), math.ceil(steps * SPELLED_STEPS))
 
         done = targets()
         sound = [target for target in done if target.is_finite()]
@@ -234,31 +240,29 @@ class Grace:
             waves[wave][number] = starts
         return waves
 
-    def _optimise(self, values: Tensor, table: ValueTable, numbers: set[int]) -> None:
+    def _optimise(self, values: Tensor, table: ValueTable, numbers: set[int], steps: int) -> None:
         """Optimises in place the rows of `values` [v, d] that belong to the edits `numbers`, so
         that each of their texts continues with its target.
         """
         parameters = self.hyperparameters
 
-        taught = table.taught()
-
         def optimise(part: list[int]) -> None:
             # An attempt that ran out of memory may have moved them.
             own = [row for number in part for row in table.rows_of(wave[number])]
             values[own] = starts[own]
-            some = taught.of_edits({wave[number] for number in part})
+            some = table.of_edits({wave[number] for number in part})
             tapped = None if self._added else self._module
             descend(
                 values,
                 ValueRun(self._suffixes(some), tapped, some, parameters.replacement),
                 learning_rate=parameters.learning_rate,
-                steps=parameters.steps,
+                steps=steps,
                 stop_loss=parameters.stop_loss,
             )
 
         wave = sorted(numbers)
         starts = values.clone()
-        self._splitting.over([taught.suffix_sizes[number] for number in wave], optimise)
+        self._splitting.over([table.suffix_sizes[number] for number in wave], optimise)
 
 
 # Where a value starts: at the module's output, at a vector, or at a batch-mate's value.

@@ -46,9 +46,13 @@ class ValueTable:
         kept = [i for i, text in enumerate(self.texts) if text.edit in edits]
         return ValueTable(tuple(self.texts[i] for i in kept), tuple(self.rows[i] for i in kept))
 
+    @property
+    def has_spelled(self) -> bool:
+        return any(text.spelled for text in self.texts)
+
     def taught(self) -> "ValueTable":
-        """The texts that values are optimised on: of the spellings of an edit only one that no
-        given phrasing shares its rows with. The rows keep their numbers.
+        """The texts that values are optimised on first: of the spellings of an edit only one that
+        no given phrasing shares its rows with. The rows keep their numbers.
         """
         given = {rows for t, rows in zip(self.texts, self.rows, strict=True) if not t.spelled}
         kept: list[int] = []

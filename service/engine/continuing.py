@@ -18,14 +18,17 @@ CACHE_TOKENS = 4_096
 @torch.no_grad()
 def continued(
     wanted: Sequence[Wanted],
-    build: Callable[[int], Batch],
+    build: Callable[[int, int], Batch],
     tokenizer: PreTrainedTokenizerBase,
     ends: frozenset[int],
 ) -> list[Generation]:
-    """The whole texts, in order. `build` makes a batch with a cache for so many tokens."""
+    """The whole texts, in order. `build` makes a batch for texts that have so many tokens at most,
+    and so many together.
+    """
     found: list[Generation] = []
     for part in _parts(wanted):
-        batch = build(max(CACHE_TOKENS, sum(map(_size, part))))
+        sizes = [*map(_size, part)]
+        batch = build(max(sizes), sum(sizes))
         found += _to_their_ends(batch, part, tokenizer, ends)
     return found
 

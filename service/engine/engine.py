@@ -30,6 +30,7 @@ from service.engine.padded import PaddedBatch
 from service.engine.paged import PAGE, PagedBatch, is_paged
 from service.engine.post import Post
 from service.engine.running import Generation, Listener, Run, Wanted
+from service.engine.sampling import Sampling
 from service.engine.scoring import Continuation, Score, next_tokens, score
 from service.engine.shelves import Shelves
 from service.engine.turns import Party, Turn, Turns
@@ -37,6 +38,8 @@ from service.engine.turns import Party, Turn, Turns
 # Of generation, which a long prompt may raise: it must fit in one.
 PASS_TOKENS = 1_024
 CACHE_TOKENS = 16_384  # whose keys and values generation holds
+# Of an edit's verification. Fewer are quicker: in a packed pass each token is held against all.
+PRIVATE_TOKENS = 256
 MOST_TEXTS = 1_024  # generated at once, those that wait included
 EDITING_SHARE = 0.6
 
@@ -153,13 +156,13 @@ class Engine:
     def continued(
         self, overlay: Overlay | None, prompts: Sequence[tuple[int, ...]], new_tokens: Sequence[int]
     ) -> list[Generation]:
-        """The greedy continuations of prompts (token ids) by at most so many new tokens each,
-        computed in this thread as serving would compute them. No hits are counted. Each prompt
-        must leave a position.
+        """The greedy continuations of prompts (token ids) by at most so many new tokens each, with
+        log-probabilities, computed in this thread as serving would compute them. No hits are
+        counted. Each prompt must leave a position.
         """
         positions = self.loaded.max_tokens
         wanted = [
-            Wanted(prompt, overlay, min(count, positions - len(prompt)))
+            Wanted(prompt, overlay, min(count, positions - len(prompt)), Sampling(logprobs=0))
             for prompt, count in zip(prompts, new_tokens, strict=True)
         ]
         with self.still():
@@ -239,8 +242,10 @@ class Engine:
         pass_tokens = max(PASS_TOKENS, self.longest_text + ACTIVE)
         return self._batch_of(pass_tokens, self._cache_tokens, self.hits)
 
-    def _private_batch(self, cache_tokens: int) -> Batch:
-        return self._batch_of(cache_tokens + ACTIVE, cache_tokens + ACTIVE * PAGE, Hits())
+    def _private_batch(self, longest: int, together: int) -> Batch:
+        """For texts of `longest` tokens at most, `together` in all."""
+        pages = ACTIVE * PAGE  # of which each text may hold one in part
+        return self._batch_of(max(PRIVATE_TOKENS, longest) + ACTIVE, together + pages, Hits())
 
     def _batch_of(self, pass_tokens: int, cache_tokens: int, hits: Hits) -> Batch:
         model = self.loaded.model

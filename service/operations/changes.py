@@ -130,14 +130,16 @@ class Repair:
     edit_ids = ()
 
     def wanted(self, past: Past) -> Active:
-        if next(past.earliest(), None) is None:
+        if next(past.earliest(), None) is not None:
+            return repaired(past.now)
+        if not any(batch.repaired for batch in past.now):
             raise ConflictError(
                 "every active batch was inserted by today's rule: nothing to repair"
             )
-        return repaired(past.now)
+        return past.now
 
     def made_by(self, past: Past) -> int:
-        return past.last
+        return max(v.version for v in past.versions if v.kind is VersionKind.REPAIR)
 
 
 def _found(active: Active, batch_id: int) -> ActiveBatch | None:

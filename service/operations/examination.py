@@ -4,6 +4,7 @@ Answers are generated as serving generates them: what a pass of another kind fin
 last digit, and an edit would be called verified that no client is answered by.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -53,15 +54,7 @@ def examine(
     """
     asked = [phrasing for request in requests for phrasing in request.given]
     with engine.editing():
-        scores = engine.score(overlay, [Continuation(p.prompt, p.target) for p in asked])
-        likely = [score.greedy or not sparing for score in scores]
-        generated = iter(_generated(engine, overlay, asked, likely))
-        replies = iter(
-            [
-                Reply(score, hopeful and _reached(phrasing, next(generated)))
-                for phrasing, score, hopeful in zip(asked, scores, likely, strict=True)
-            ]
-        )
+        replies = iter((_sparingly if sparing else _replies)(engine, overlay, asked))
         probes = [probe for request in requests for probe in request.neighborhood]
         said = iter(engine.continued(overlay, probes, [NEIGHBOR_TOKENS] * len(probes)))
     return {
@@ -95,12 +88,38 @@ def neighborhood(before: Examination, after: Examination) -> float | None:
     return sum(stayed) / len(stayed) if stayed else None
 
 
-def _generated(
-    engine: Engine, overlay: Overlay | None, asked: Sequence[Phrasing], likely: Sequence[bool]
-) -> list[Generation]:
-    some = [phrasing for phrasing, hopeful in zip(asked, likely, strict=True) if hopeful]
-    lengths = [len(phrasing.target) + BEYOND_TOKENS for phrasing in some]
-    return engine.continued(overlay, [phrasing.prompt for phrasing in some], lengths)
+def _sparingly(engine: Engine, overlay: Overlay | None, asked: Sequence[Phrasing]) -> list[Reply]:
+    scores = _scores(engine, overlay, asked)
+    hopeful = [phrasing for phrasing, score in zip(asked, scores, strict=True) if score.greedy]
+    found = iter(_replies(engine, overlay, hopeful))
+    return [next(found) if score.greedy else Reply(score, reached=False) for score in scores]
+
+
+def _replies(engine: Engine, overlay: Overlay | None, asked: Sequence[Phrasing]) -> list[Reply]:
+    lengths = [len(phrasing.target) + BEYOND_TOKENS for phrasing in asked]
+    said = engine.continued(overlay, [phrasing.prompt for phrasing in asked], lengths)
+    scores = [_score(phrasing, one) for phrasing, one in zip(asked, said, strict=True)]
+    # Where the model says something else, its probabilities are not those of the target.
+    others = [phrasing for phrasing, score in zip(asked, scores, strict=True) if score is None]
+    scored = iter(_scores(engine, overlay, others))
+    return [
+        Reply(score or next(scored), _reached(phrasing, one))
+        for phrasing, one, score in zip(asked, said, scores, strict=True)
+    ]
+
+
+def _scores(engine: Engine, overlay: Overlay | None, asked: Sequence[Phrasing]) -> list[Score]:
+    return engine.score(overlay, [Continuation(p.prompt, p.target) for p in asked])
+
+
+def _score(phrasing: Phrasing, generation: Generation) -> Score | None:
+    """Of the target, if its tokens were generated."""
+    count = len(phrasing.target)
+    said = generation.choices[:count]
+    if tuple(choice.token for choice in said) != phrasing.target:
+        return None
+    logprob = math.fsum(choice.logprob or 0.0 for choice in said)
+    return Score(logprob, count, greedy=True)
 
 
 def _reached(phrasing: Phrasing, generation: Generation) -> bool:
