@@ -13,11 +13,14 @@ def strongest(layer: HookLayer, keys: Tensor) -> list[int | None]:
     The change is a sum of one term an edit, left_i (right_i . key). A term's part is its projection
     onto the whole change: the parts add up to the change's norm.
     """
-    weights = [keys @ update.right for update in layer.updates]  # [k, n] each
-    terms = [weight @ update.left.T for weight, update in zip(weights, layer.updates, strict=True)]
+    weights = [keys.to(update.right) @ update.right for update in layer.updates]  # [k, n] each
+    terms = [
+        (weight @ update.left.T).float()
+        for weight, update in zip(weights, layer.updates, strict=True)
+    ]
     change = torch.stack(terms).sum(dim=0)  # [k, d_out]
     parts = [
-        weight * (change @ update.left)
+        weight * (change.to(update.left) @ update.left)
         for weight, update in zip(weights, layer.updates, strict=True)
     ]
     edits = [

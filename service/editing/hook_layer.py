@@ -27,12 +27,18 @@ class Update:
     The keys of the batch's facts are kept where a later batch asks for them, else there are none.
     """
 
-    left: Tensor  # [d_out, n] float32
-    right: Tensor  # [d_in, n] float32
+    # Both float32, or both float64 where rounding would have cost the change too much.
+    left: Tensor  # [d_out, n]
+    right: Tensor  # [d_in, n]
     keys: Tensor  # [d_in, n or 0] float32: averaged over contexts, what C_accu grows by
     plain_keys: Tensor  # [d_in, n or 0] float32: the prompts' own, for the calibrated gate
     # Ids of the edits that the columns of left and right are of; empty where they are not known.
     edits: tuple[int, ...] = ()
+
+    @property
+    def change(self) -> Tensor:
+        """[d_out, d_in] float32."""
+        return (self.left @ self.right.T).float()
 
     @cached_property
     def digest(self) -> bytes:
@@ -62,16 +68,15 @@ class HookLayer:
         """[d_out, d_in] float32: the whole change. Summed on the CPU, in the order of the updates,
         so that it has the same bits wherever and whenever it is needed.
         """
-        total = self.updates[0].left @ self.updates[0].right.T
+        total = self.updates[0].change
         for update in self.updates[1:]:
-            total += update.left @ update.right.T
+            total += update.change
         return total.to(self.device)
 
     def with_update(self, update: Update) -> "HookLayer":
         grown = replace(self, updates=(*self.updates, update))
         if "delta" in self.__dict__:  # one step further in the same sum
-            step = update.left @ update.right.T
-            grown.__dict__["delta"] = self.delta + step.to(self.device)
+            grown.__dict__["delta"] = self.delta + update.change.to(self.device)
         return grown
 
     def behind(self, alpha: float, mean: float, deviation: float) -> "HookLayer":

@@ -13,7 +13,9 @@ from transformers import PreTrainedModel
 
 from service.editing.alphas import calibrated, lowered
 from service.editing.architectures import down_projection_of, mlp_norm_of
+from service.editing.arithmetic import Arithmetic
 from service.editing.behind_norm import before_norm
+from service.editing.factors import kept
 from service.editing.gates import Gate
 from service.editing.hook_layer import HookLayer, HookLayers, Update
 from service.editing.hooked import Hooked
@@ -39,6 +41,7 @@ class LayerwiseInsertion:
     statistics: Mapping[int, KeyStatistics]
     moments: Moments
     splitting: Splitting
+    arithmetic: Arithmetic
 
     def insert(self, state: HookLayers, targets: Sequence[FactTarget]) -> HookLayers:
         """Raises `EditingError` for an edit whose keys are not finite, and `ArithmeticError` where
@@ -111,11 +114,15 @@ class LayerwiseInsertion:
                     ridge=self.hyperparameters.ridge,
                 )
             )
+            if self.arithmetic is Arithmetic.RIDGED:
+                left, right = left.float(), right.float()
+            else:
+                left, right = kept(left, right)
         gate = self.method.gate(self.hyperparameters)
         nothing = torch.empty(averaged.shape[1], 0)
         update = Update(
-            left.float().cpu(),
-            right.float().cpu(),
+            left.cpu(),
+            right.cpu(),
             averaged.T.cpu().contiguous() if self.method.accumulates else nothing,
             here.inputs.T.cpu().contiguous() if gate is Gate.CALIBRATED else nothing,
             tuple(fact.edit_id for fact in facts),

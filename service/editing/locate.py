@@ -21,6 +21,7 @@ from service.editing.architectures import (
     mlp_norm_of,
     weight_of,
 )
+from service.editing.arithmetic import CURRENT, Arithmetic
 from service.editing.facts import fact_request
 from service.editing.hidden_targets import Mlp, optimise_shift
 from service.editing.hook_layer import HookLayers
@@ -46,6 +47,8 @@ from service.errors import EditingError
 # Beside its hyperparameters, what else an editor needs to be built again is recorded under:
 STATISTICS = "statistics"
 TEMPLATES = "templates"
+ARITHMETIC = "arithmetic"
+BESIDE_HYPERPARAMETERS = (STATISTICS, TEMPLATES, ARITHMETIC)
 Templates = Sequence[Sequence[str]]
 
 
@@ -62,6 +65,7 @@ class LocateEditor:
         statistics: Mapping[int, KeyStatistics],
         templates: Templates = (("{}",),),
         splitting: Splitting | None = None,
+        arithmetic: Arithmetic = CURRENT,
     ) -> None:
         self.name = method.name
         self.hyperparameters = hyperparameters
@@ -71,9 +75,10 @@ class LocateEditor:
         self._statistics = statistics
         self._templates = templates
         self._splitting = splitting or Splitting()
-        moments = Moments(statistics, hyperparameters.second_moment_weight)
+        self._arithmetic = arithmetic
+        moments = Moments(statistics, hyperparameters.second_moment_weight, arithmetic)
         self._insertion = LayerwiseInsertion(
-            model, method, hyperparameters, statistics, moments, self._splitting
+            model, method, hyperparameters, statistics, moments, self._splitting, arithmetic
         )
         first = hyperparameters.layers[0]
         for number, layer in list(enumerate(layers_of(model)))[first:]:
@@ -89,6 +94,7 @@ class LocateEditor:
             "gate": self._gate,
             STATISTICS: statistics,
             TEMPLATES: self._templates,
+            ARITHMETIC: self._arithmetic,
         }
 
     def request(

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from service.editing.arithmetic import CURRENT, Arithmetic
 from service.editing.hook_layer import Update
 from service.editing.key_statistics import KeyStatistics
 
-# Neurons that hardly ever fire leave C_0 singular, or with less on them than float32 tells from
-# nothing: this share of its mean diagonal is added to it.
+# Neurons that hardly ever fire, or that others account for, leave C_0 singular but for float32's
+# rounding: then this share of its mean diagonal is added to it. Elsewhere it is left out, for it
+# moves the solved change by more than a hundred times what rounding does.
 RIDGE = 1e-6
 
 
@@ -18,15 +20,28 @@ class Moments:
     the next, so that a batch costs the same however many went before.
     """
 
-    def __init__(self, statistics: Mapping[int, KeyStatistics], weight: float) -> None:
+    def __init__(
+        self,
+        statistics: Mapping[int, KeyStatistics],
+        weight: float,
+        arithmetic: Arithmetic = CURRENT,
+    ) -> None:
         self._statistics = statistics
         self._weight = weight  # lambda
+        self._arithmetic = arithmetic
+        self._ridges: dict[int, Tensor] = {}
         self._sums: dict[int, tuple[tuple[Update, ...], Tensor]] = {}
 
     def second(self, number: int, device: torch.device) -> Tensor:
         """C_0 [d_in, d_in] of a layer."""
         moment = self._statistics[number].second_moment.to(device, torch.float64)
-        moment.diagonal().add_(RIDGE * moment.diagonal().mean())
+        if number not in self._ridges:
+            self._ridges[number] = (
+                RIDGE * moment.diagonal().mean()
+                if self._arithmetic is Arithmetic.RIDGED
+                else _needed_ridge(moment)
+            )
+        moment.diagonal().add_(self._ridges[number])
         return moment
 
     def weighted(self, number: int, updates: tuple[Update, ...], device: torch.device) -> Tensor:
@@ -45,3 +60,20 @@ class Moments:
             total.addmm_(keys, keys.T)
         self._sums[number] = (updates, total)
         return total
+
+
+def _needed_ridge(moment: Tensor) -> Tensor:
+    """[d_in]: what must be added to the diagonal of C_0 [d_in, d_in]. It is something for neurons
+    that hardly ever fire; and for all, where the others account for some neuron but for rounding.
+    """
+    diagonal = moment.diagonal()
+    least = RIDGE * diagonal.mean()
+    ridge = torch.where(diagonal < least, least, 0.0)
+    raised = moment.clone()
+    raised.diagonal().add_(ridge)
+    factor, failed = torch.linalg.cholesky_ex(raised)
+    left_over = factor.diagonal().square()  # of each neuron, by those before it
+    noise = RIDGE / 2 * torch.maximum(diagonal, diagonal.mean())
+    if bool(failed) or bool((left_over < noise).any()):
+        return least.expand_as(ridge)
+    return ridge

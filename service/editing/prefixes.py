@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicLayer, PreTrainedModel
 
 from service.editing.architectures import layers_of
+from service.editing.logits import hidden_states
 from service.editing.taps import After, Before, after, before, per_text
 
 
@@ -156,11 +157,11 @@ def call(
     """A pass of tokens `ids` [b, t] that follow those in the cache; `present` [b, p + t] is of
     both.
     """
-    model(
+    hidden_states(
+        model,
         input_ids=ids,
         attention_mask=present.long(),
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=1,
     )

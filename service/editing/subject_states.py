@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from service.editing.logits import hidden_states
 from service.editing.padding import pad
 from service.editing.prefixes import Pin, no_overlay
 from service.editing.requests import SubjectText
@@ -105,7 +106,7 @@ def _pass(
         after({module: reader(module) for module in modules}),
         contextlib.suppress(_Enough),
     ):
-        model(input_ids=ids, attention_mask=present.long(), use_cache=False, logits_to_keep=1)
+        hidden_states(model, input_ids=ids, attention_mask=present.long(), use_cache=False)
     return [taken[module] for module in modules]
 
 

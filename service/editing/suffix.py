@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from service.editing import prefixes
-from service.editing.architectures import architecture_of, capped, layers_of
+from service.editing.architectures import architecture_of, layers_of
+from service.editing.logits import logits_of
 from service.editing.prefixes import Pin, Prefixes, Text, no_overlay
 from service.editing.taps import before, hidden_of
 
@@ -25,13 +26,11 @@ class SuffixRun:
     def __init__(
         self, model: PreTrainedModel, texts: Sequence[Text], layer: int, kept: Prefixes
     ) -> None:
-        architecture = architecture_of(model)
         self._model = model
         self._texts = texts
         self._layer = layer
         self._kept = kept
-        self._norm = model.get_submodule(architecture.norm)
-        self._head = model.get_submodule(architecture.head)
+        self._norm = model.get_submodule(architecture_of(model).norm)
         self._layers = list(layers_of(model))[layer:]
 
         # 1. How each layer is called for the suffixes. What they compute below `layer` is left
@@ -95,8 +94,8 @@ class SuffixRun:
 
     def logits(self, shift: Tensor | None = None) -> Tensor:
         """[r, vocabulary] float32: one row per target token, text after text."""
-        rows = self._head(self._norm(self.hidden(shift)[self._predicting]))
-        return capped(self._model, rows).float().to(self.present.device)
+        rows = self._norm(self.hidden(shift)[self._predicting])
+        return logits_of(self._model, rows).float().to(self.present.device)
 
     def by_token(self, logits: Tensor) -> Tensor:
         """[r]: the negative log-likelihood of each target token, in nats."""

@@ -8,12 +8,15 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from service.editing.gates import Tokens
+from service.editing.logits import hidden_states, logits_of
 from service.editing.overlays import Overlay
 from service.editing.padding import pad
 from service.engine.explaining import Record, Spot
 from service.engine.hits import Hits
 from service.engine.overlay import pinned
 from service.engine.watching import Watch
+
+ROWS = 256  # whose logits are held at once
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,15 @@ def next_tokens(
     """The first choice after each prompt (token ids), in order, in one pass; among the tokens
     `allowed` [p, vocabulary] bool, if they are given.
     """
-    logits = _query_logits(model, overlay, prompts, [len(prompt) - 1 for prompt in prompts])
-    if allowed is not None:
-        logits = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
-    tokens: list[int] = logits.argmax(dim=1).tolist()
+    rows = _query_states(model, overlay, prompts, [len(prompt) - 1 for prompt in prompts])
+    chosen = []
+    for start in range(0, len(rows), ROWS):
+        logits = logits_of(model, rows[start : start + ROWS])
+        if allowed is not None:
+            own = allowed[start : start + ROWS].to(logits.device)
+            logits = logits.masked_fill(~own, -torch.inf)
+        chosen.append(logits.argmax(dim=1))
+    tokens: list[int] = torch.cat(chosen).tolist()
     return tokens
 
 
@@ -75,11 +83,12 @@ def _score(
     texts = [[*c.prompt, *c.target[:-1]] for c in continuations]
     first = [len(c.prompt) - 1 for c in continuations]
     records = [Record(overlay, last) if explain else None for last in first]
-    logits = _query_logits(model, overlay, texts, first, hits, records)
-    rows = logits.float().log_softmax(dim=1)  # [all target tokens, vocabulary]
-    targets = torch.tensor([t for c in continuations for t in c.target], device=rows.device)
-    by_token = rows.gather(1, targets[:, None])[:, 0].cpu()
-    first_choice = (rows.argmax(dim=1) == targets).cpu()
+    rows = _query_states(model, overlay, texts, first, hits, records)  # [all target tokens, d]
+    targets = torch.tensor([t for c in continuations for t in c.target])
+    parts = zip(rows.split(ROWS), targets.split(ROWS), strict=True)
+    by_token, first_choice = map(
+        torch.cat, zip(*(_judged(model, *part) for part in parts), strict=True)
+    )
     start = 0
     for continuation, record in zip(continuations, records, strict=True):
         of_one = slice(start, start + len(continuation.target))
@@ -92,7 +101,17 @@ def _score(
         )
 
 
-def _query_logits(
+def _judged(model: PreTrainedModel, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each target token [n], which is wanted after a row [n, d]: its log-probability, and
+    whether it is the first choice; on the CPU.
+    """
+    logprobs = logits_of(model, rows).float().log_softmax(dim=1)
+    targets = targets.to(logprobs.device)
+    by_token = logprobs.gather(1, targets[:, None])[:, 0]
+    return by_token.cpu(), (logprobs.argmax(dim=1) == targets).cpu()
+
+
+def _query_states(
     model: PreTrainedModel,
     overlay: Overlay | None,
     texts: Sequence[Sequence[int]],
@@ -100,14 +119,14 @@ def _query_logits(
     hits: Hits | None = None,
     records: Sequence[Record | None] = (),
 ) -> Tensor:
-    """[q, vocabulary]: the logits of every token of each text from its token `first` on."""
+    """[q, d]: the hidden states at every token of each text from its token `first` on."""
     ids, present = pad(texts, model.device)
     columns = torch.arange(ids.shape[1], device=ids.device)
     queries = present & (columns >= torch.tensor(first, device=ids.device)[:, None])
     watch = None if hits is None else _watch(hits, records, texts, ids)
     with pinned(model, overlay, Tokens(present, queries, {}), watch):
-        logits: Tensor = model(input_ids=ids, attention_mask=present.long(), use_cache=False).logits
-    return logits[queries]
+        states = hidden_states(model, input_ids=ids, attention_mask=present.long(), use_cache=False)
+    return states[queries.to(states.device)]
 
 
 def _watch(

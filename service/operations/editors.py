@@ -7,6 +7,7 @@ from typing import Any
 
 from service.domain.batches import Batch
 from service.domain.edits import Correction
+from service.editing.arithmetic import CURRENT, Arithmetic
 from service.editing.editor import AnyEditor
 from service.editing.grace import EARLIEST, Grace, GraceHyperparameters
 from service.editing.hyperparameters import (
@@ -15,14 +16,21 @@ from service.editing.hyperparameters import (
     structure_of,
 )
 from service.editing.key_statistics import KeyStatistics
-from service.editing.locate import STATISTICS, TEMPLATES, LocateEditor, Templates
+from service.editing.locate import (
+    ARITHMETIC,
+    BESIDE_HYPERPARAMETERS,
+    STATISTICS,
+    TEMPLATES,
+    LocateEditor,
+    Templates,
+)
 from service.editing.methods import METHODS
 from service.editing.positions import subject_token
 from service.editing.preset_files import Preset, bundled_preset
 from service.editing.splitting import Splitting
 from service.editing.tokens import prompt_of
 from service.engine.engine import Engine
-from service.errors import FieldError, InvalidRequestError
+from service.errors import ConflictError, FieldError, InvalidRequestError
 from service.operations.statistics import Statistics
 
 CACHED = 8  # editors; each may hold a matrix [d_in, d_in] for each of its layers
@@ -87,22 +95,22 @@ class Editors:
         """Waits for statistics that are still to be made."""
         found = self._hyperparameters(name, overrides)
         if isinstance(found, GraceHyperparameters):
-            return self._editor(name, found, {}, [])
+            return self._editor(name, found, {}, [], CURRENT)
         statistics = self._statistics.of(found.layers)
         templates = self._statistics.templates(found.context_tokens)
-        return self._editor(name, found, statistics, templates)
+        return self._editor(name, found, statistics, templates, CURRENT)
 
     def recorded(self, batch: Batch, *, repaired: bool = False) -> AnyEditor:
-        """The editor that a batch was made by; `repaired` with today's rule of insertion."""
+        """The editor that a batch was made by; `repaired` with today's rule of insertion. Raises
+        `ConflictError` where what it needs is not there.
+        """
         found = self._recorded(batch, repaired=repaired)
         statistics = self._statistics.recorded(batch.hyperparameters.get(STATISTICS, {}))
         templates = batch.hyperparameters.get(TEMPLATES, [])
-        return self._editor(batch.editor, found, statistics, templates)
+        return self._editor(batch.editor, found, statistics, templates, _arithmetic_of(batch))
 
     def _recorded(self, batch: Batch, *, repaired: bool = False) -> Hyperparameters:
-        chosen = {
-            n: v for n, v in batch.hyperparameters.items() if n not in (STATISTICS, TEMPLATES)
-        }
+        chosen = {n: v for n, v in batch.hyperparameters.items() if n not in BESIDE_HYPERPARAMETERS}
         if is_earliest(batch) and not repaired:
             chosen = {**EARLIEST, **chosen}
         return hyperparameters_of(self._engine.loaded.model, batch.editor, chosen)
@@ -124,8 +132,10 @@ class Editors:
         found: Hyperparameters,
         statistics: Mapping[int, KeyStatistics],
         templates: Templates,
+        arithmetic: Arithmetic,
     ) -> AnyEditor:
-        key = json.dumps([name, repr(found), [s.digest for s in statistics.values()], templates])
+        digests = [s.digest for s in statistics.values()]
+        key = json.dumps([name, repr(found), digests, templates, arithmetic])
         if key in self._built:
             self._built.move_to_end(key)
             return self._built[key]
@@ -137,9 +147,20 @@ class Editors:
         else:
             with self._engine.still():
                 editor = LocateEditor(
-                    model, METHODS[name], found, statistics, templates, self._splitting
+                    model, METHODS[name], found, statistics, templates, self._splitting, arithmetic
                 )
         self._built[key] = editor
         while len(self._built) > CACHED:
             self._built.popitem(last=False)
         return editor
+
+
+def _arithmetic_of(batch: Batch) -> Arithmetic:
+    recorded = batch.hyperparameters.get(ARITHMETIC, Arithmetic.RIDGED)
+    try:
+        return Arithmetic(recorded)
+    except ValueError as error:
+        raise ConflictError(
+            f"batch {batch.id} was made by arithmetic {recorded!r}, and this server knows those up "
+            f"to {max(Arithmetic)}: a newer one can change what came before it"
+        ) from error
