@@ -27,7 +27,8 @@ from service.api.fields import (
     VersionField,
     WholeNumber,
 )
-from service.domain.edits import Correction, Format, warnings_of
+from service.domain.edits import Correction, Format
+from service.domain.subjects import places_of, warnings_of
 from service.engine.sampling import Sampling, any_seed
 from service.operations.ask import Manner
 from service.settings import EditorName
@@ -51,7 +52,9 @@ class EditIn(Wire):
     prompt: Text
     target_new: Text
     subject: Text | None = Field(
-        None, description="a span of the prompt; all editors but `grace` need it"
+        None,
+        description="a span of the prompt, taken wherever it stands as a whole word; all editors "
+        "but `grace` need it",
     )
     target_true: Text | None = Field(None, description="what the model said before")
     paraphrases: list[Text] = Field([], max_length=MAX_PARAPHRASES)
@@ -76,8 +79,8 @@ class EditIn(Wire):
     @field_validator("subject")
     @classmethod
     def _in_the_prompt(cls, subject: str | None, info: ValidationInfo) -> str | None:
-        # A prompt that is wrong itself is not among the data.
-        if subject is not None and subject not in info.data.get("prompt", subject):
+        prompt = info.data.get("prompt")  # None for one that is wrong itself
+        if subject is not None and prompt is not None and not places_of(subject, prompt).taken:
             raise ValueError("is not a span of the prompt")
         return subject
 
@@ -94,7 +97,7 @@ class EditIn(Wire):
             priority=self.priority,
             format=self.format,
             hyperparameters=dict(self.hyperparameters),
-            warnings=warnings_of(self.prompt, self.subject),
+            warnings=() if self.subject is None else warnings_of(self.subject, self.prompt),
             joint=self.joint,
             continues=self.continues,
         )

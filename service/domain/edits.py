@@ -61,11 +61,3 @@ class Edit:
 
 
 ALREADY_TRUE = "already true"
-
-
-def warnings_of(prompt: str, subject: str | None) -> tuple[str, ...]:
-    """What a client may not have meant."""
-    count = 0 if subject is None else prompt.count(subject)
-    if count > 1:
-        return (f"the subject occurs {count} times in the prompt: the first is taken",)
-    return ()

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from service.domain.edits import Correction, Format
-from service.editing.positions import Position, subject_token
+from service.domain.edits import Correction
+from service.editing.positions import Position, span_token, subject_spans, subject_tokens
 from service.editing.requests import FactRequest, SubjectText
 from service.editing.tokens import prompt_of
 
@@ -24,20 +24,31 @@ def fact_request(
     `{}` where the prompt goes. Raises `ValueError` for an edit without a subject, or whose subject
     is not where `position` looks for it.
     """
-    subject, form = correction.subject, correction.format
-    if subject is None:
+    form = correction.format
+    if correction.subject is None:
         raise ValueError("there is none")
+    prompt = prompt_of(tokenizer, correction.prompt, form)
+    # As the prompt spells it, which may write its accents otherwise.
+    start, end = subject_spans(prompt, correction.subject)[0]
+    subject = prompt.text[start:end]
 
-    def text(before: str, prompt: str, form: Format = form) -> SubjectText:
+    def text(before: str) -> SubjectText:
         # The subject is looked for in the prompt, not in what a template says before it.
-        found = prompt_of(tokenizer, before + prompt, form)
-        return SubjectText(found.tokens, subject_token(found.after(before), subject, position))
+        found = prompt_of(tokenizer, before + correction.prompt, form)
+        *earlier, last = subject_tokens(found.after(before), subject, position)
+        return SubjectText(found.tokens, last, tuple(earlier))
 
     contexts = [[t.partition("{}")[0] for t in group] for group in templates]
     return FactRequest(
         edit_id,
-        plain=text("", correction.prompt),
-        contexts=tuple(tuple(text(t, correction.prompt) for t in group) for group in contexts),
-        essence=text("", ESSENCE.replace("{}", subject), Format.PLAIN),
+        plain=text(""),
+        contexts=tuple(tuple(text(before) for before in group) for group in contexts),
+        essence=_essence(tokenizer, subject, position),
         target=target,
     )
+
+
+def _essence(tokenizer: PreTrainedTokenizerBase, subject: str, position: Position) -> SubjectText:
+    """Begins with the subject, which may be one of its other words, too."""
+    found = prompt_of(tokenizer, ESSENCE.replace("{}", subject))
+    return SubjectText(found.tokens, span_token(found, (0, len(subject)), position))

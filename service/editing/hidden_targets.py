@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from service.editing.descent import Losses, descend
 from service.editing.locate_hyperparameters import TargetHyperparameters
 from service.editing.prefixes import Pin, Text, no_overlay
-from service.editing.requests import FactRequest
+from service.editing.requests import FactRequest, SubjectText
 from service.editing.splitting import Splitting
 from service.editing.suffix import SuffixRun
 
@@ -52,11 +52,15 @@ def optimise_shift(
     shifts: Tensor = torch.zeros(len(requests), width, device=lengths.device)
 
     def trial_of(numbers: list[int]) -> _ShiftTrial:
-        texts = [
-            Text(number, context.tokens, requests[number].target, context.subject)
+        contexts = [
+            (number, context)
             for number in numbers
             for group in requests[number].contexts
             for context in group
+        ]
+        texts = [
+            Text(number, context.tokens, requests[number].target, context.subjects[0])
+            for number, context in contexts
         ]
         essences = [_essence(number, requests[number]) for number in numbers]
         watch = None if mlp is None else mlp.projection
@@ -65,6 +69,7 @@ def optimise_shift(
             SuffixRun.of(model, texts, layer + 1, pin, watch),
             SuffixRun.of(model, essences, layer + 1, pin, watch),
             torch.tensor([text.edit for text in texts], device=lengths.device),
+            _shifted([context for _, context in contexts], lengths.device),
             lengths,
             parameters,
             None if mlp is None else mlp.norm,
@@ -99,7 +104,7 @@ def optimise_shift(
 def _tokens_of(request: FactRequest) -> int:
     """How many tokens a step runs for it."""
     texts = [text for group in request.contexts for text in group]
-    longest = max(len(text.tokens) - text.subject for text in texts) + len(request.target)
+    longest = max(len(text.tokens) - text.subjects[0] for text in texts) + len(request.target)
     return longest * len(texts) + 1  # and the essence's one
 
 
@@ -107,6 +112,20 @@ def _essence(number: int, request: FactRequest) -> Text:
     """The essence up to its subject, after which the next token is wanted."""
     subject = request.essence.subject
     return Text(number, request.essence.tokens[: subject + 1], (UNUSED,), subject)
+
+
+def _shifted(texts: Sequence[SubjectText], device: torch.device) -> Tensor:
+    """[b, w] bool: at which tokens of their suffixes the texts name their subjects."""
+    width = max(text.subject - text.subjects[0] for text in texts) + 1
+    columns = torch.zeros(len(texts), width, dtype=torch.bool, device=device)
+    for row, text in zip(columns, texts, strict=True):
+        row[[place - text.subjects[0] for place in text.subjects]] = True
+    return columns
+
+
+def _narrowed(shifted: Tensor) -> Tensor:
+    """Without the columns in which no token is shifted any more."""
+    return shifted[:, : int(shifted.any(dim=0).nonzero().max()) + 1]
 
 
 class _ShiftTrial:
@@ -117,14 +136,18 @@ class _ShiftTrial:
         contexts: SuffixRun,
         essences: SuffixRun,
         edit_of_context: Tensor,
+        shifted: Tensor,
         lengths: Tensor,
         parameters: TargetHyperparameters,
         norm: nn.Module | None,
     ) -> None:
-        """`edit_of_context` [b] ascending; `lengths` are those of all requests."""
+        """`edit_of_context` [b] ascending; `shifted` [b, w] bool: the first tokens of the contexts'
+        suffixes that are shifted; `lengths` are those of all requests.
+        """
         self._contexts = contexts
         self._essences = essences
         self._edit_of_context = edit_of_context
+        self._shifted = shifted
         self._lengths = lengths
         self._parameters = parameters
         self._norm = norm
@@ -142,6 +165,7 @@ class _ShiftTrial:
             self._contexts.part(kept),
             self._essences.part(torch.isin(self.edits, edits)),
             self._edit_of_context[kept],
+            _narrowed(self._shifted[kept]),
             self._lengths,
             self._parameters,
             self._norm,
@@ -149,11 +173,14 @@ class _ShiftTrial:
 
     def losses(self, values: Tensor) -> Losses:
         """Of shifts [e, d]."""
-        shifts = self._shift_of(values[self._owner], self._contexts)
+        shifts = self._shift_of(values[self._owner], self._contexts, self._shifted)
         by_text = self._contexts.losses(self._contexts.by_token(self._contexts.logits(shifts)))
         lengths = self._lengths[self.edits]
         sums = torch.zeros_like(lengths).index_add(0, self._owner, by_text)
-        now = self._essences.logits(self._shift_of(values, self._essences)).log_softmax(dim=1)
+        # An essence ends at its subject: that is the one token of its suffix.
+        first = torch.ones_like(self.edits, dtype=torch.bool)[:, None]
+        shift = self._shift_of(values, self._essences, first)
+        now = self._essences.logits(shift).log_softmax(dim=1)
         divergence = (now.exp() * (now - self._before)).sum(dim=1)
         norms = torch.linalg.vector_norm(values, dim=1)
         loss: Tensor = (
@@ -163,10 +190,13 @@ class _ShiftTrial:
         )
         return Losses(loss, loss.detach())
 
-    def _shift_of(self, values: Tensor, run: SuffixRun) -> Tensor:
-        """[b, 1, d]: what shifts [b, d] add to what the layer returns at the subjects of `run`."""
+    def _shift_of(self, values: Tensor, run: SuffixRun, shifted: Tensor) -> Tensor:
+        """[b, w, d]: what shifts [b, d] add to what the layer returns at the tokens of `run` that
+        are `shifted` [b, w].
+        """
+        by_token = values[:, None] * shifted[:, :, None]
         if self._norm is None:
-            return values[:, None]
-        own = run.watched[1][:, 0]
-        shift: Tensor = self._norm(own + values.to(own.dtype)) - self._norm(own)
-        return shift[:, None].to(own.device)
+            return by_token
+        own = run.watched[1][:, : shifted.shape[1]]
+        shift: Tensor = self._norm(own + by_token.to(own.dtype)) - self._norm(own)
+        return shift.to(own.device)

@@ -91,6 +91,12 @@ class HooksChange:
         }
         for name, values in numbers.items():
             tensors[f"targets.{name}"] = torch.tensor(values, dtype=torch.int64)
+        if any(text.earlier for text in texts):
+            # Absent where each text names its subject once, as in artifacts from before.
+            counts = [len(text.earlier) for text in texts]
+            earlier = [place for text in texts for place in text.earlier]
+            tensors["targets.text_earlier_counts"] = torch.tensor(counts, dtype=torch.int64)
+            tensors["targets.text_earlier"] = torch.tensor(earlier, dtype=torch.int64)
         states = [target.state for target in self.targets]
         tensors["targets.states"] = torch.stack(states) if states else torch.empty(0)
         return tensors
@@ -134,8 +140,16 @@ def _targets(tensors: Mapping[str, Tensor]) -> Iterator[FactTarget]:
         of(name) for name in ("group_sizes", "target_lengths", "target_tokens")
     )
 
+    named_once = "targets.text_earlier_counts" not in tensors
+    counts = itertools.repeat(0) if named_once else of("text_earlier_counts")
+    earlier = iter(()) if named_once else of("text_earlier")
+
     def text() -> SubjectText:
-        return SubjectText(tuple(itertools.islice(tokens, next(lengths))), next(subjects))
+        return SubjectText(
+            tuple(itertools.islice(tokens, next(lengths))),
+            next(subjects),
+            tuple(itertools.islice(earlier, next(counts))),
+        )
 
     for edit_id, groups, state in zip(
         of("edits"), of("groups"), tensors["targets.states"], strict=True

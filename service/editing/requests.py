@@ -12,10 +12,16 @@ from service.editing.tokens import prompt_ids
 
 @dataclass(frozen=True)
 class SubjectText:
-    """Token ids of a text, and the index of the token that stands for its subject."""
+    """Token ids of a text, and the indices of the tokens that stand for its subject."""
 
     tokens: tuple[int, ...]
-    subject: int
+    subject: int  # where the text names it last: this one has seen the others
+    earlier: tuple[int, ...] = ()  # where it names it before, ascending
+
+    @property
+    def subjects(self) -> tuple[int, ...]:
+        """All of them, ascending."""
+        return (*self.earlier, self.subject)
 
 
 @dataclass(frozen=True)

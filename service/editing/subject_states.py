@@ -23,8 +23,8 @@ R = TypeVar("R")
 class States:
     """At the subject of each of n texts, float32."""
 
-    inputs: Tensor  # [n, d_in]
-    outputs: Tensor  # [n, d_out]
+    inputs: Tensor  # [n, d_in]: averaged over the places where the text names it
+    outputs: Tensor  # [n, d_out]: at the last of them
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,15 @@ def subject_states(
         some = [texts[i] for i in part]
         rows = torch.arange(len(some), device=model.device)
         at = torch.tensor([text.subject for text in some], device=model.device)
-        return _pass(
-            model,
-            some,
-            modules,
-            pin,
-            lambda inputs, outputs, _: (inputs[rows, at].float(), outputs[rows, at].float()),
-        )
+
+        def take(inputs: Tensor, outputs: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+            means = inputs[rows, at].float()
+            for row, text in enumerate(some):
+                if text.earlier:
+                    means[row] = inputs[row, list(text.subjects)].float().mean(dim=0)
+            return means, outputs[rows, at].float()
+
+        return _pass(model, some, modules, pin, take)
 
     parts = splitting.over([len(text.tokens) for text in texts], read)
     return [

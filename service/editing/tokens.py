@@ -9,8 +9,8 @@ from transformers import PreTrainedTokenizerBase
 from service.domain.edits import Format
 from service.editing.joints import NOTHING, PERHAPS_NOTHING, Joint, joint_of
 
-# One of these, with which a prompt does not begin, shows where a chat template puts it.
-MARKS = "\x01\x02"
+# One of these, with which a prompt neither begins nor ends, shows where a chat template puts it.
+MARKS = "\x01\x02\x03"
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Prompt:
 
     text: str  # with what a chat template puts around it
     start: int  # where in `text` the prompt itself begins
+    end: int  # and where it ends
     tokens: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]  # the characters of `text` that each token covers
 
@@ -34,10 +35,10 @@ def prompt_of(
     the template brings them. Raises `jinja2.TemplateError` where the template refuses the prompt.
     """
     plain = prompt_format is Format.PLAIN
-    text, start = (prompt, 0) if plain else _in_chat(tokenizer, prompt)
+    text, start, end = (prompt, 0, len(prompt)) if plain else _in_chat(tokenizer, prompt)
     encoded = tokenizer(text, add_special_tokens=plain, return_offsets_mapping=True, verbose=False)
     spans = tuple((first, last) for first, last in encoded["offset_mapping"])
-    return Prompt(text, start, tuple(encoded["input_ids"]), spans)
+    return Prompt(text, start, end, tuple(encoded["input_ids"]), spans)
 
 
 def prompt_ids(
@@ -113,19 +114,25 @@ def _alone(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
     return tuple(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
-def _in_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, int]:
+def _in_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> tuple[str, int, int]:
     """The prompt as a user's only message, up to where the assistant begins to speak; and where in
-    that text the prompt begins.
+    that text the prompt begins and ends.
     """
-    mark = next(mark for mark in MARKS if not prompt.startswith(mark))
+    mark = next(mark for mark in MARKS if mark not in (prompt[:1], prompt[-1:]))
     text, marked = (
         _templated(tokenizer, [{"role": "user", "content": content}]) for content in (prompt, mark)
     )
-    pairs = enumerate(zip(text, marked, strict=False))
-    start = next((i for i, (one, other) in pairs if one != other), None)
-    if start is None:
+    start = _alike(text, marked)
+    if start == min(len(text), len(marked)):
         raise TemplateError("it leaves the message out")
-    return text, start
+    after = _alike(text[start:][::-1], marked[start:][::-1])
+    return text, start, len(text) - after
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts begin with in common."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _templated(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> str:

@@ -25,7 +25,7 @@ from service.editing.locate import (
     Templates,
 )
 from service.editing.methods import METHODS
-from service.editing.positions import subject_token
+from service.editing.positions import subject_tokens
 from service.editing.preset_files import Preset, bundled_preset
 from service.editing.splitting import Splitting
 from service.editing.tokens import prompt_of
@@ -76,7 +76,7 @@ class Editors:
         tokenizer = self._engine.loaded.tokenizer
         prompt = prompt_of(tokenizer, correction.prompt, correction.format)
         try:
-            subject_token(prompt, correction.subject, found.position)
+            subject_tokens(prompt, correction.subject, found.position)
         except ValueError as error:
             return [FieldError("subject", str(error))]
         return []

@@ -8,12 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.states import EditState
+from service.domain.subjects import comparable
 from service.domain.versions import active_now
 from service.storage.database import parts
 from service.storage.rows import version_of
 from service.storage.tables import EditRow, VersionRow
 
-Question = tuple[str, str | None, str]  # prompt, subject, format
+Question = tuple[str, str | None, str]  # prompt, subject as it is looked for, format
 
 
 def link(session: Session, rows: Sequence[EditRow]) -> None:
@@ -27,13 +28,9 @@ def link(session: Session, rows: Sequence[EditRow]) -> None:
     for found in session.execute(query):
         # Not asked of the database, which would look through all that are applied.
         if found.status == EditState.APPLIED:
-            earlier[found.prompt, found.subject, found.format].append(found)
+            earlier[_question(found)].append(found)
     others = {
-        row: [
-            one
-            for one in earlier[row.prompt, row.subject, row.format]
-            if one.target_new != row.target_new
-        ]
+        row: [one for one in earlier[_question(row)] if one.target_new != row.target_new]
         for row in rows
     }
     # The log is read only where there is more than one to choose from.
@@ -41,6 +38,11 @@ def link(session: Session, rows: Sequence[EditRow]) -> None:
     for row, some in others.items():
         if some:
             row.supersedes = max(some, key=lambda one: (place.get(one.batch_id, 0), one.id)).id
+
+
+def _question(row: Any) -> Question:
+    subject = None if row.subject is None else comparable(row.subject)
+    return row.prompt, subject, row.format
 
 
 def batch_of_edits(session: Session, edit_ids: Collection[int]) -> dict[int, int]:
