@@ -21,6 +21,7 @@ from service.editing.codebook import Target
 from service.editing.editor import AnyEditor
 from service.editing.overlays import Overlay, checksum_of
 from service.editing.requests import FactTarget
+from service.engine.scoring import next_tokens
 from service.operations.editors import Editors
 from tests.conftest import Server, run_server
 from tests.operations.reference_replay import state_of
@@ -178,7 +179,7 @@ class Histories(RuleBasedStateMachine):
             return
         engine = self.server.services.engine
         prompts = [engine.prompt_tokens(prompt) for prompt in PROMPTS]
-        tokens = engine.next_tokens(engine.place(self._replayed()), prompts)
+        tokens = next_tokens(engine.loaded.model, engine.place(self._replayed()), prompts)
         for prompt, token in zip(PROMPTS, tokens, strict=True):
             body = {"prompt": prompt, "max_new_tokens": 1}
             said = self.server.http.post("/generate", json=body).json()["text"]
