@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,13 @@ def quick(
 
 def _remembered(targets: Callable[..., Any], known: dict[Any, Any]) -> Callable[..., Any]:
     def found(state: Any, requests: Sequence[Any]) -> Any:
-        keys = [(request.prompts, request.targets) for request in requests]
+        keys = [request.phrasings for request in requests]
         fresh = [r for r, key in zip(requests, keys, strict=True) if key not in known]
         if fresh:
             made, errors = targets(state, fresh)
             assert not errors
             by_id = {target.edit_id: target for target in made}
-            known.update({(r.prompts, r.targets): by_id[r.edit_id] for r in fresh})
+            known.update({r.phrasings: by_id[r.edit_id] for r in fresh})
         return [_for(known[key], r) for r, key in zip(requests, keys, strict=True)], []
 
     return found
@@ -78,8 +79,7 @@ def _remembered(targets: Callable[..., Any], known: dict[Any, Any]) -> Callable[
 def _for(target: Any, request: Any) -> Any:
     """What was found for one edit, for another one that asks for the same."""
     if isinstance(target, Target):
-        edit = request.edit_id
-        return Target(edit, target.keys, target.values, target.labels, target.value_of)
+        return replace(target, edit_id=request.edit_id)
     return FactTarget(request.fact, target.state)
 
 
