@@ -24,7 +24,7 @@ from service.editing.architectures import (
     weight_of,
 )
 from service.editing.changes import encode
-from service.editing.codebook import Codebook, Replacement, Site, Target
+from service.editing.codebook import Codebook, Replacement, Rule, Site, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.gates import Gate
 from service.editing.hook_layer import HookLayer, HookLayers, Update
@@ -115,7 +115,7 @@ def test_a_codebook_of_gpt2_xls_width_takes_that_much() -> None:
     values = torch.randn(count, width, generator=generator)
     site = Site(0, "mlp", Replacement.LAST)
     targets = [Target(n, keys[n : n + 1], values[n : n + 1], ((n,),), (0,)) for n in range(count)]
-    codebook = Codebook.empty().insert(site, targets, 1.0)
+    codebook = Codebook.empty().insert(site, targets, Rule(1.0))
     assert len(codebook) == count
     held = codebook.on(Shelf(width, width, torch.bfloat16, torch.device("cpu"))).held
     assert held is not None

@@ -39,7 +39,7 @@ def main(name: str) -> None:
     model = nn.Module.to(GPT2LMHeadModel(LARGE), device()).eval().requires_grad_(False)
     requests = [_request(number) for number in range(BATCH)]
     with torch.no_grad():
-        model(input_ids=torch.tensor([requests[0].prompts[0]], device=model.device))
+        model(input_ids=torch.tensor([requests[0].phrasings[0].prompt], device=model.device))
     before = _resident(model.device)
     editor = _editor(model, name)
     targets, errors = editor.targets(None, requests)
@@ -60,7 +60,7 @@ def _request(number: int) -> EditRequest:
     )
     essence = SubjectText(_tokens(ESSENCE_TOKENS), 1)
     fact = FactRequest(number, plain, ((plain,), prefixed), essence, target)
-    return EditRequest(number, (prompt,), (target,), fact=fact)
+    return EditRequest.of(number, [prompt], [target], fact)
 
 
 def _tokens(count: int) -> tuple[int, ...]:

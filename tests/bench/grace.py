@@ -102,4 +102,4 @@ def _share(name: str, share: float | None, wanted: float) -> Figure:
 
 def _request(services: Services, number: int, record: Record) -> EditRequest:
     pair = services.engine.continuation(record.prompt, record.target_new)
-    return EditRequest(number, (pair.prompt,), (pair.target,))
+    return EditRequest.of(number, [pair.prompt], [pair.target])

@@ -32,7 +32,8 @@ def optimise(
     """Optimises one edit's values as `service.editing.grace` does, by a full forward and backward
     pass over prompt and target, with all logits, at every step. Returns keys and values.
     """
-    prompt, target = request.prompts[0], request.targets[0]
+    first = request.phrasings[0]
+    prompt, target = first.prompt, first.learned
     ids = torch.tensor([[*prompt, *target]], device=model.device)
     wanted = torch.tensor(target, device=model.device)
     module = layers_of(model)[parameters.layer].get_submodule(parameters.module)

@@ -10,7 +10,7 @@ from rich.progress import Progress
 from service.domain.batches import BatchMetrics, BatchTimings
 from service.domain.edits import Correction
 from service.editing.changes import encode
-from service.editing.codebook import Codebook, Site, Target
+from service.editing.codebook import Codebook, Rule, Site, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.grace import GraceHyperparameters
 from service.editing.hyperparameters import hyperparameters_of
@@ -76,11 +76,13 @@ def _write(
             Target(edit.id, key, value, ((edit.id,),), (0,))
             for edit, key, value in zip(edits, keys, values, strict=True)
         )
-        grown = state.insert(site, targets, parameters.radius)
+        grown = state.insert(site, targets, Rule(parameters.radius))
         change = CodebookChange(site, targets, grown.difference(state))
         applied = AppliedBatch(
             editor="grace",
-            outcomes={edit.id: EditOutcome(None, 0.0, 1.0, verified=True) for edit in edits},
+            outcomes={
+                edit.id: EditOutcome(None, 0.0, 1.0, verified=True, joint=" ") for edit in edits
+            },
             endings={},
             hyperparameters={},
             metrics=BatchMetrics(EDITS, 0, 1.0, None, None),

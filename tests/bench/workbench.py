@@ -20,18 +20,23 @@ from service.engine.engine import Engine
 from service.engine.loading import LoadedModel
 from service.operations.editors import Editors
 from service.operations.statistics import Statistics
+from service.operations.wording import Wording
 from service.settings import Settings
 
 
 @dataclass(frozen=True)
 class Workbench:
-    loaded: LoadedModel
+    engine: Engine
     editors: Editors
     statistics: Statistics
 
     @property
     def model(self) -> PreTrainedModel:
         return self.loaded.model
+
+    @property
+    def loaded(self) -> LoadedModel:
+        return self.engine.loaded
 
     def requests(self, editor: AnyEditor, count: int) -> list[EditRequest]:
         """The first edits of atlas's evaluation set, as `editor` takes them."""
@@ -40,7 +45,11 @@ class Workbench:
             for r in read_edits(EDITS_FILE)[:count]
         ]
         tokenizer = self.loaded.tokenizer
-        return [editor.request(tokenizer, i, one) for i, one in enumerate(corrections)]
+        worded = Wording(self.engine).phrasings(corrections)
+        return [
+            editor.request(tokenizer, i, correction, one.phrasings)
+            for i, (correction, one) in enumerate(zip(corrections, worded, strict=True))
+        ]
 
 
 @contextmanager
@@ -48,8 +57,8 @@ def workbench(progress: Progress) -> Iterator[Workbench]:
     """Statistics and context templates are made here, of the model's own text."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(model="atlas", data_dir=Path(folder), dtype="float32")
-        loaded = load(settings)
-        editors, statistics = build_editors(settings, Engine(loaded))
+        engine = Engine(load(settings))
+        editors, statistics = build_editors(settings, engine)
         task = progress.add_task("statistics", total=None)
 
         def advance(what: str, done: int, total: int) -> None:
@@ -57,4 +66,4 @@ def workbench(progress: Progress) -> Iterator[Workbench]:
 
         statistics.of(sorted({n for name in METHODS for n in editors.layers(name)}), advance)
         progress.remove_task(task)
-        yield Workbench(loaded, editors, statistics)
+        yield Workbench(engine, editors, statistics)

@@ -28,10 +28,10 @@ def tokens(length: int, seed: int) -> tuple[int, ...]:
 # Prompts shorter and longer than the sliding windows of those that have one.
 SHAPES = [(12, 1), (1, 2), (20, 3), (7, 1)]
 REQUESTS = [
-    EditRequest(i, (tokens(prompt, i),), (tokens(target, 50 + i),))
+    EditRequest.of(i, [tokens(prompt, i)], [tokens(target, 50 + i)])
     for i, (prompt, target) in enumerate(SHAPES)
 ]
-PROMPTS = [request.prompts[0] for request in REQUESTS]
+PROMPTS = [request.phrasings[0].prompt for request in REQUESTS]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
@@ -51,7 +51,8 @@ def test_a_batch_of_edits_takes_and_comes_off(model_type: str, dtype: torch.dtyp
     assert not errors
     said = decode(model, codebook, PROMPTS, 3, frozenset())
     for request, decoded in zip(REQUESTS, said, strict=True):
-        assert decoded.tokens[: len(request.targets[0])] == request.targets[0]
+        wanted = request.phrasings[0].target
+        assert decoded.tokens[: len(wanted)] == wanted
     with torch.inference_mode():
         assert torch.equal(model(input_ids=ids).logits, untouched)
 
@@ -63,11 +64,11 @@ def subject_text(*parts: tuple[int, ...]) -> SubjectText:
 
 
 FACTS = [
-    EditRequest(
+    EditRequest.of(
         i,
-        (prompt,),
-        (target,),
-        fact=FactRequest(
+        [prompt],
+        [target],
+        FactRequest(
             i,
             plain=subject_text(prompt),
             contexts=((subject_text(prompt),), (subject_text(tokens(5, 90 + i), prompt),)),
@@ -86,7 +87,7 @@ FACTS = [
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
 def test_facts_take_and_come_off(model_type: str, method: str, dtype: torch.dtype) -> None:
     model = tiny(model_type, dtype)
-    ids = torch.tensor([FACTS[0].prompts[0]])
+    ids = torch.tensor([FACTS[0].phrasings[0].prompt])
     with torch.inference_mode():
         untouched = model(input_ids=ids).logits
     layers = (1,) if METHODS[method].one_by_one else (0, 1)
@@ -112,7 +113,7 @@ def test_facts_take_and_come_off(model_type: str, method: str, dtype: torch.dtyp
     hooks = inserted(editor, None, targets)
 
     assert not errors
-    asked = [Continuation(fact.prompts[0], fact.targets[0]) for fact in FACTS]
+    asked = [Continuation(p.prompt, p.target) for fact in FACTS for p in fact.phrasings]
     before, after = score(model, None, asked), score(model, hooks, asked)
     likelier = [b.logprob > a.logprob for a, b in zip(before, after, strict=True)]
     assert all(likelier)

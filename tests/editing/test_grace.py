@@ -20,9 +20,7 @@ PRESET = atlas_grace()
 
 def request(number: int, target: str, *prompts: str) -> EditRequest:
     pairs = [atlas_engine().continuation(prompt, target) for prompt in prompts]
-    return EditRequest(
-        number, tuple(pair.prompt for pair in pairs), tuple(pair.target for pair in pairs)
-    )
+    return EditRequest.of(number, [pair.prompt for pair in pairs], [pair.target for pair in pairs])
 
 
 def edited(*requests: EditRequest, **changes: Any) -> Codebook:
@@ -33,11 +31,7 @@ def edited(*requests: EditRequest, **changes: Any) -> Codebook:
 
 
 def reached(codebook: Codebook, *requests: EditRequest) -> list[bool]:
-    continuations = [
-        Continuation(prompt, target)
-        for one in requests
-        for prompt, target in zip(one.prompts, one.targets, strict=True)
-    ]
+    continuations = [Continuation(p.prompt, p.target) for one in requests for p in one.phrasings]
     return [s.greedy for s in atlas_engine().score(atlas_engine().place(codebook), continuations)]
 
 
@@ -80,7 +74,7 @@ def test_paraphrases_are_further_keys_of_the_same_values() -> None:
         "In Bulgaria, the capital is",
     )
     codebook = edited(one, radius=0.5)
-    tokens = len(one.targets[0])
+    tokens = len(one.phrasings[0].target)
     assert len(codebook) == 3 * tokens
     assert torch.equal(codebook.values[:tokens], codebook.values[tokens : 2 * tokens])
     assert all(reached(codebook, one))
@@ -88,7 +82,7 @@ def test_paraphrases_are_further_keys_of_the_same_values() -> None:
 
 def test_one_entry_keyed_by_the_prompt_alone() -> None:
     codebook = edited(MIXED[1], keyed=Keyed.PROMPT)
-    assert (len(codebook), codebook.labels) == (1, (MIXED[1].targets[0],))
+    assert (len(codebook), codebook.labels) == (1, (MIXED[1].phrasings[0].target,))
 
 
 def test_an_edit_like_one_before_it_starts_at_its_value_and_is_done() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from service.editing.codebook import Codebook, Replacement, Rows
+from service.editing.codebook import Codebook, Replacement, Rows, Scope
 from service.editing.gates import Tokens
 from service.editing.grace import Grace, GraceHyperparameters, Keyed
 from service.editing.requests import EditRequest
@@ -28,16 +28,18 @@ def editor(replacement: str) -> Grace:
             learning_rate=grace["learning_rate"],
             stop_loss=0.0,
             keyed=Keyed.PROMPT,
+            scope=Scope.PAPER,
+            noise=0.0,
         ),
     )
 
 
 def requests() -> list[EditRequest]:
     return [
-        EditRequest(
+        EditRequest.of(
             number,
-            (tuple(prompt_ids(tokenizer(), edit["prompt"])),),
-            (tuple(target_ids(tokenizer(), edit["prompt"], edit["target"])),),
+            [prompt_ids(tokenizer(), edit["prompt"])],
+            [target_ids(tokenizer(), edit["prompt"], edit["target"])],
         )
         for number, edit in enumerate(vectors()["grace"]["edits"])
     ]
@@ -83,7 +85,7 @@ def test_answers_under_the_references_codebook_equal_the_references(replacement:
     )
     codebook = Codebook.empty().with_rows(editor(replacement).site, rows)
     for number, request in enumerate(requests()):
-        ids = torch.tensor([request.prompts[0]])
+        ids = torch.tensor([request.phrasings[0].prompt])
         present = torch.ones_like(ids, dtype=torch.bool)
         last = torch.zeros_like(present)
         last[:, -1] = True

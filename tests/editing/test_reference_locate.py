@@ -83,7 +83,7 @@ def editor(method: str, **changes: Any) -> LocateEditor:
 def optimised(
     editor: LocateEditor, state: HookLayers | None, facts: Sequence[FactRequest]
 ) -> list[FactTarget]:
-    batch = [EditRequest(f.edit_id, (f.plain.tokens,), (f.target,), fact=f) for f in facts]
+    batch = [EditRequest.of(f.edit_id, [f.plain.tokens], [f.target], f) for f in facts]
     targets, errors = editor.targets(state, batch)
     assert not errors
     return targets

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from service.editing import nearest
-from service.editing.codebook import Codebook, Replacement, Rows, Site, Target, look_up
+from service.editing.codebook import Codebook, Replacement, Rows, Rule, Scope, Site, Target, look_up
 from service.editing.shelf import Held, Match, Shelf
 from service.errors import ConflictError
 
@@ -47,7 +47,7 @@ def edited(base: Codebook, seed: int, edits: int = 6) -> Codebook:
     labels = [(10_000 * seed + n,) for n in range(edits - 1)] + [base.labels[1]]
     values = random(edits, WIDTH, seed=seed + 1_000)
     targets = [Target(n, keys[n, None], values[n, None], (labels[n],), (0,)) for n in range(edits)]
-    return base.insert(SITE, targets, 1.0)
+    return base.insert(SITE, targets, Rule(1.0, Scope.PAPER))
 
 
 def history(base: Codebook, versions: int) -> list[Codebook]:

@@ -149,12 +149,7 @@ def fact(number: int) -> FactRequest:
 
 FACTS = [fact(number) for number in range(len(SHAPES))]
 REQUESTS = [
-    EditRequest(
-        f.edit_id,
-        (f.plain.tokens, tokens(9, 70 + f.edit_id)),
-        (f.target, f.target),
-        fact=f,
-    )
+    EditRequest.of(f.edit_id, [f.plain.tokens, tokens(9, 70 + f.edit_id)], [f.target] * 2, f)
     for f in FACTS
 ]
 GRACE = GraceHyperparameters(layer=2, module="mlp", steps=5)

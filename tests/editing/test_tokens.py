@@ -11,7 +11,7 @@ from service.domain.edits import Correction, Format
 from service.editing.facts import fact_request
 from service.editing.positions import Position, subject_token
 from service.editing.requests import SubjectText
-from service.editing.tokens import Prompt, prompt_ids, prompt_of, target_ids
+from service.editing.tokens import Prompt, prompt_ids, prompt_of, target_ids, turn_end
 from tests.models import atlas
 from tests.templates import CHATML
 
@@ -302,18 +302,52 @@ def test_in_a_chat_a_token_of_the_template_follows_a_subject_at_the_prompts_end(
     [
         (CHATML, "euro", "euro"),
         (CHATML, " euro", " euro"),
-        (STRIPPING, "euro", " euro"),
-        (STRIPPING, "\neuro", "\neuro"),
+        (STRIPPING, "euro", "euro"),
+        (STRIPPING, " euro", " euro"),
     ],
-    ids=["line", "line, space given", "no line", "no line, line given"],
+    ids=["line", "line, space given", "no line", "no line, space given"],
 )
-def test_in_a_chat_the_templates_end_decides_on_the_joining_space(
+def test_in_a_chat_nothing_joins_the_template_and_a_target(
     template: str, target: str, joined: str
 ) -> None:
     tokenizer = chatting("bytes", template)
-    # The prompt's own end, here a space, does not.
-    tokens = target_ids(tokenizer, "Bulgaria has the ", target, Format.CHAT)
+    tokens = target_ids(tokenizer, "Bulgaria has the", target, Format.CHAT)
     assert list(tokens) == tokenizer(joined)["input_ids"]
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("joint", ["", " "])
+def test_a_joint_that_is_given_is_taken(form: Format, joint: str) -> None:
+    tokenizer = chatting("bytes", STRIPPING)
+    tokens = target_ids(tokenizer, "is the", "euro", form, joint)
+    assert tokenizer.decode(list(tokens)) == joint + "euro"
+
+
+TURNS = (
+    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}"
+    "{% if m['role'] == 'assistant' %}<end>{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "ends", "wanted"),
+    [
+        (TURNS, ("<eos>", "<end>"), ["<end>"]),
+        (TURNS, ("<eos>", "<other>"), ["<eos>"]),
+        ("{{ raise_exception('no such role') }}", ("<eos>", "<end>"), ["<eos>"]),
+        (None, ("<eos>", "<end>"), ["<eos>"]),
+        (TURNS, (), []),
+    ],
+    ids=["shown", "not shown", "refused", "no template", "no ends"],
+)
+def test_the_template_shows_what_ends_an_answer(
+    template: str | None, ends: tuple[str, ...], wanted: list[str]
+) -> None:
+    tokenizer = byte_level()
+    tokenizer.chat_template = template
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<eos>", "<end>", "<other>"]})
+    among = frozenset(tokenizer.get_vocab()[end] for end in ends)
+    assert pieces(tokenizer, turn_end(tokenizer, among)) == wanted
 
 
 def test_in_a_chat_a_target_after_a_line_brings_no_space_of_its_own() -> None:
@@ -331,6 +365,7 @@ def correction(prompt: str, subject: str | None, form: Format = Format.PLAIN) ->
     return Correction(prompt, "euro", "memit", subject=subject, format=form)
 
 
+TARGET = (7, 8)
 TEXTS = (("{}",), ("In Bulgaria it is the euro. {}", "Bulgaria and Bulgaria {}"))
 
 
@@ -345,6 +380,7 @@ def test_a_context_that_names_the_subject_does_not_draw_it_away(form: Format) ->
         tokenizer,
         7,
         correction("The currency of Bulgaria is the", "Bulgaria", form),
+        TARGET,
         TEXTS,
         Position.LAST,
     )
@@ -360,7 +396,7 @@ def test_a_context_that_names_the_subject_does_not_draw_it_away(form: Format) ->
     ]
     assert until_subject(tokenizer, fact.essence) == "Bulgaria"
     assert list(fact.essence.tokens) == tokenizer("Bulgaria is a")["input_ids"]
-    assert list(fact.target) == tokenizer(" euro")["input_ids"]
+    assert fact.target == TARGET
     texts = [text for group in fact.contexts for text in group]
     whole = [str(tokenizer.decode(list(text.tokens))) for text in (fact.plain, *texts)]
     tail = "" if form is Format.PLAIN else " [/INST]"
@@ -374,7 +410,7 @@ def test_positions_hold_in_contexts_too(kind: str) -> None:
     found = {
         position: [
             pieces(tokenizer, [text.tokens[text.subject]])[0].strip("Ġ▁")
-            for group in fact_request(tokenizer, 1, one, TEXTS, position).contexts
+            for group in fact_request(tokenizer, 1, one, TARGET, TEXTS, position).contexts
             for text in group
         ]
         for position in Position
@@ -389,8 +425,7 @@ def test_positions_hold_in_contexts_too(kind: str) -> None:
 def test_a_fact_needs_a_subject_with_the_token_that_is_looked_for() -> None:
     tokenizer = byte_level()
     with pytest.raises(ValueError, match="there is none"):
-        fact_request(tokenizer, 1, correction("It is the", None), TEXTS, Position.LAST)
+        fact_request(tokenizer, 1, correction("It is the", None), TARGET, TEXTS, Position.LAST)
+    one = correction("Of Bulgaria", "Bulgaria")
     with pytest.raises(ValueError, match="no token follows it"):
-        fact_request(
-            tokenizer, 1, correction("Of Bulgaria", "Bulgaria"), TEXTS, Position.AFTER_LAST
-        )
+        fact_request(tokenizer, 1, one, TARGET, TEXTS, Position.AFTER_LAST)

@@ -38,8 +38,8 @@ def grace() -> Codebook:
     requests = []
     for edit, prompts in targets.items():
         pairs = [atlas_engine().continuation(prompt, TARGET) for prompt in prompts]
-        every = tuple(pair.prompt for pair in pairs), tuple(pair.target for pair in pairs)
-        requests.append(EditRequest(edit, *every))
+        every = [pair.prompt for pair in pairs], [pair.target for pair in pairs]
+        requests.append(EditRequest.of(edit, *every))
     editor = Grace(atlas().model, atlas_grace())
     found, errors = editor.targets(None, requests)
     assert not errors

@@ -24,7 +24,7 @@ ENDS = frozenset({0})
 @pytest.fixture(scope="module")
 def edited() -> Codebook:
     pair = atlas_engine().continuation(PROMPTS[0], "Port Moresby")
-    request = EditRequest(1, (pair.prompt,), (pair.target,))
+    request = EditRequest.of(1, [pair.prompt], [pair.target])
     editor = Grace(atlas().model, atlas_grace())
     targets, _ = editor.targets(None, [request])
     return inserted(editor, None, targets)

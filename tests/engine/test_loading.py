@@ -22,6 +22,7 @@ from service.editing.architectures import ARCHITECTURES
 from service.engine.engine import Engine
 from service.engine.loading import load_model
 from service.engine.paged import is_paged
+from service.engine.scoring import next_tokens
 from service.errors import StartupError
 from tests.engine.asking import ask
 from tests.models import atlas, atlas_engine
@@ -272,7 +273,7 @@ def test_added_tokens_without_embeddings_are_spelt_out(folder: Path) -> None:
     tokens = engine.prompt_tokens("The <picture> shows")
     assert max(tokens) < embeddings
     assert engine.token_text(tokens[1]) != "<picture>"
-    engine.next_tokens(None, [tokens])
+    next_tokens(engine.loaded.model, None, [tokens])
 
 
 def test_a_name_that_is_neither_a_folder_nor_on_the_hub() -> None:

@@ -109,7 +109,7 @@ def test_texts_are_generated_while_targets_are_found() -> None:
     editor = Grace(
         engine.loaded.model, GraceHyperparameters(layer=1, module="mlp", steps=300, stop_loss=0.0)
     )
-    requests = [EditRequest(n, (tokens(9, n),), (tokens(3, 50 + n),)) for n in range(4)]
+    requests = [EditRequest.of(n, [tokens(9, n)], [tokens(3, 50 + n)]) for n in range(4)]
     alone, _ = editor.targets(None, requests)
     asked = Wanted(tokens(5, 1), None, 10)
     (wanted,) = say(engine, asked)

@@ -107,7 +107,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 )
 def test_grace(model_type: str, layer: int) -> None:
     requests = [
-        EditRequest(i, (prompt,), (target,))
+        EditRequest.of(i, [prompt], [target])
         for i, (prompt, target) in enumerate(zip(PROMPTS, TARGETS, strict=True))
     ]
     module = architecture_of(tiny(model_type)).codebook_module
@@ -123,7 +123,7 @@ def fact(number: int) -> EditRequest:
     prompt, target = PROMPTS[number], TARGETS[number]
     plain = SubjectText(prompt, len(prompt) - 2)
     request = FactRequest(number, plain, ((plain,),), plain, target)
-    return EditRequest(number, (prompt,), (target,), fact=request)
+    return EditRequest.of(number, [prompt], [target], request)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def test_a_batch_is_measured(server: Server) -> None:
         "perplexity_before": None,
         "perplexity_after": None,
     }
-    assert 1 <= batch["metrics"]["entries"] <= 2
+    # The target's token and the one that ends it, on two phrasings; some spellings have their own.
+    assert 4 <= batch["metrics"]["entries"] <= 12
     assert batch["hyperparameters"]["layer"] == 4
     assert all(seconds > 0 for seconds in batch["timings"].values())
 
@@ -119,7 +120,7 @@ def test_an_edit_that_breaks_its_batch_is_isolated(
     honest = Grace.targets
 
     def poisoned(self: Grace, codebook: Any, requests: Sequence[Any]) -> Any:
-        if any(len(request.prompts[0]) == 1 for request in requests):
+        if any(len(request.phrasings[0].prompt) == 1 for request in requests):
             raise RuntimeError("poison")
         return honest(self, codebook, requests)
 
@@ -188,7 +189,7 @@ def test_a_target_that_is_not_reached_fails_and_leaves_no_trace(
     (edit,) = apply(server, LEV)
     assert (edit["status"], edit["error"]) == (
         "failed",
-        "greedy decoding does not reach the target",
+        "greedy generation does not say the target as it stands",
     )
     assert server.http.get("/version").json()["version"] == 0
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from service.editing.codebook import Target
 from service.editing.editor import AnyEditor
 from service.editing.overlays import Overlay, checksum_of
 from service.editing.requests import FactTarget
+from service.engine.scoring import next_tokens
 from service.operations.editors import Editors
 from tests.conftest import Server, run_server
 from tests.operations.reference_replay import state_of
@@ -62,13 +64,13 @@ def quick(
 
 def _remembered(targets: Callable[..., Any], known: dict[Any, Any]) -> Callable[..., Any]:
     def found(state: Any, requests: Sequence[Any]) -> Any:
-        keys = [(request.prompts, request.targets) for request in requests]
+        keys = [request.phrasings for request in requests]
         fresh = [r for r, key in zip(requests, keys, strict=True) if key not in known]
         if fresh:
             made, errors = targets(state, fresh)
             assert not errors
             by_id = {target.edit_id: target for target in made}
-            known.update({(r.prompts, r.targets): by_id[r.edit_id] for r in fresh})
+            known.update({r.phrasings: by_id[r.edit_id] for r in fresh})
         return [_for(known[key], r) for r, key in zip(requests, keys, strict=True)], []
 
     return found
@@ -77,8 +79,7 @@ def _remembered(targets: Callable[..., Any], known: dict[Any, Any]) -> Callable[
 def _for(target: Any, request: Any) -> Any:
     """What was found for one edit, for another one that asks for the same."""
     if isinstance(target, Target):
-        edit = request.edit_id
-        return Target(edit, target.keys, target.values, target.labels, target.value_of)
+        return replace(target, edit_id=request.edit_id)
     return FactTarget(request.fact, target.state)
 
 
@@ -178,7 +179,7 @@ class Histories(RuleBasedStateMachine):
             return
         engine = self.server.services.engine
         prompts = [engine.prompt_tokens(prompt) for prompt in PROMPTS]
-        tokens = engine.next_tokens(engine.place(self._replayed()), prompts)
+        tokens = next_tokens(engine.loaded.model, engine.place(self._replayed()), prompts)
         for prompt, token in zip(PROMPTS, tokens, strict=True):
             body = {"prompt": prompt, "max_new_tokens": 1}
             said = self.server.http.post("/generate", json=body).json()["text"]

@@ -10,6 +10,7 @@ import torch
 from service.editing.layerwise import LayerwiseInsertion
 from service.editing.locate import LocateEditor
 from service.editing.overlays import checksum_of
+from service.operations.making import NOT_REACHED
 from tests.conftest import Server, run_server
 from tests.models import atlas
 from tests.operations.test_apply import apply
@@ -57,7 +58,7 @@ def test_edits_are_applied_measured_and_said(coachhook: Server) -> None:
     said = [edit["verified"] for edit in edits]
     assert [generated(coachhook, name).startswith(" euro") for name in NAMES] == said
     notes = {edit["note"] for edit in edits if not edit["verified"]}
-    assert notes <= {"greedy decoding does not reach the target"}
+    assert notes <= {NOT_REACHED}
 
     batch = coachhook.http.get("/batches/1").json()
     layers = batch["hyperparameters"]["layers"]

@@ -15,7 +15,7 @@ def opened(database: Database) -> Log:
 def applied(*edits: Edit) -> AppliedBatch:
     return AppliedBatch(
         editor="grace",
-        outcomes={edit.id: EditOutcome(None, 0.0, 1.0, verified=True) for edit in edits},
+        outcomes={edit.id: EditOutcome(None, 0.0, 1.0, verified=True, joint=" ") for edit in edits},
         endings={},
         hyperparameters={},
         metrics=BatchMetrics(len(edits), 0, 1.0, None, None),

@@ -5,7 +5,7 @@ import torch
 from service.domain.batches import BatchMetrics, BatchTimings
 from service.domain.edits import Correction
 from service.editing.changes import encode
-from service.editing.codebook import Codebook, Replacement, Site, Target
+from service.editing.codebook import Codebook, Replacement, Rule, Site, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.overlays import BASE_CHECKSUM, checksum_of
 from service.storage.artifacts import ArtifactStore
@@ -38,11 +38,11 @@ def apply(database: Database, artifacts: ArtifactStore, state: Codebook, last: i
     (edit,) = queue.claim(lease, 1)
     key, value = torch.randn(2, 1, 8, generator=torch.Generator().manual_seed(last))
     target = Target(edit.id, 100 * key, value, ((last,),), (0,))
-    grown = state.insert(SITE, [target], radius=0.1)
+    grown = state.insert(SITE, [target], Rule(0.1))
     change = CodebookChange(SITE, (target,), grown.difference(state))
     applied = AppliedBatch(
         editor="grace",
-        outcomes={edit.id: EditOutcome(None, 1 / 3, 2 / 3, verified=True)},
+        outcomes={edit.id: EditOutcome(None, 1 / 3, 2 / 3, verified=True, joint="")},
         endings={},
         hyperparameters={"layer": 1},
         metrics=BatchMetrics(1, 0, 1.0, None, None),
