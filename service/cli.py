@@ -1,6 +1,6 @@
 """`errata`: the command line. `serve`, `keys`, `db`, `stats`, `calibrate`, `export-model`,
-`import-gguf` and what is below `log` work on this machine; all other commands talk HTTP to a running
-server.
+`import-gguf` and what is below `log` work on this machine; all other commands talk HTTP to a
+running server.
 """
 
 from typing import Annotated

@@ -53,7 +53,9 @@ def import_gguf(file: Path, target: Path, advance: Advance) -> Imported:
     advance(STEPS[1], 1, len(STEPS))
     model = model_of(found, config)
     model.generation_config = GenerationConfig(
-        bos_token_id=config.bos_token_id, eos_token_id=ends or None, pad_token_id=config.pad_token_id
+        bos_token_id=config.bos_token_id,
+        eos_token_id=ends or None,
+        pad_token_id=config.pad_token_id,
     )
     advance(STEPS[2], 2, len(STEPS))
     with whole_folder(target) as folder:

@@ -59,9 +59,7 @@ def export_model(loaded: LoadedModel, state: Overlay | None, version: int, targe
         write_model(loaded.model, loaded.tokenizer, folder)
 
 
-def write_model(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
-) -> None:
+def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Raises `StartupError` for what can't be written, a full disk included."""
     try:
         model.save_pretrained(folder)

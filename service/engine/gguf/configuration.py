@@ -112,8 +112,8 @@ def _rotary(file: GgufFile, facts: Facts, heads: int, width: int) -> dict[str, A
     if file.architecture == "gemma3":
         local = {"rope_type": "default", "rope_theta": GEMMA3_LOCAL_THETA}
         fields["rope_parameters"] = {"full_attention": positions, "sliding_attention": local}
-    if file.architecture == "phi3":
-        fields["sliding_window"] = facts.take("attention.sliding_window")
+    if file.architecture == "phi3" and "attention.sliding_window" in facts:
+        fields["sliding_window"] = facts.count("attention.sliding_window")
     return fields
 
 

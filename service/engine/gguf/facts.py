@@ -22,6 +22,9 @@ class Facts:
             if key.startswith(prefix)
         }
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._left
+
     def take(self, name: str, default: object = None) -> object:
         return self._left.pop(name, default)
 

@@ -41,7 +41,7 @@ def rope_parameters(file: GgufFile, facts: Facts, size: int) -> dict[str, Any]:
 
 
 def llama3_divisors(theta: float, size: int, factor: float) -> tuple[float, ...]:
-    """What each of the frequencies of a head is divided by: low ones by `factor`, high ones by 1."""
+    """What a head's frequencies are divided by: low ones by `factor`, high ones by 1."""
     divisors = []
     for even in range(0, size, 2):
         turns = CONTEXT / (2 * math.pi * theta ** (even / size))

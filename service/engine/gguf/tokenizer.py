@@ -41,9 +41,7 @@ def tokenizer_of(file: GgufFile, positions: int) -> PreTrainedTokenizerBase:
     if kind == BYTE_LEVEL and pre in LLAMA3:
         settings.setdefault("add_bos_token", True)
         _ignore_merges(backend)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, model_max_length=positions, **settings
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=positions, **settings)
 
 
 def _check(file: GgufFile, kind: object, pre: object) -> None:
