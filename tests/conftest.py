@@ -95,4 +95,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for model in (SMOLLM2, GEMMA3):
         count = sum(missing(model) in reason for reason in reasons)
         if count:
-            terminalreporter.write_line(f"{count} tests skipped: {missing(model)}", yellow=True)
+            terminalreporter.write_line(f"skipped ({count}): {missing(model)}", yellow=True)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from service.commands.import_gguf import QUIET
+from service.domain.edits import Format
 from tests.conftest import ADMIN_KEY, run_server
 from tests.engine.test_loading import without
 from tests.gguf_files import content
@@ -33,8 +34,10 @@ def test_a_file_is_imported_and_served(tmp_path: Path) -> None:
         message = {"role": "user", "content": "the end"}
         body = {"model": str(folder), "messages": [message], "max_tokens": 4}
         said = server.http.post("/v1/chat/completions", json=body).json()
-        # A turn is its tokens: <|im_start|>, user, a line break, the text, <|im_end|>, a line break.
-        assert said["usage"]["prompt_tokens"] == 6 + len("nd e") + 3 + 1 + len("assistant") + 1
+        turn = server.services.engine.prompt_tokens("the end", Format.CHAT)
+        assert said["usage"]["prompt_tokens"] == len(turn)
+        text = server.services.engine.loaded.tokenizer.decode(list(turn))
+        assert text == "<|im_start|>user\nthe end<|im_end|>\n<|im_start|>assistant\n"
         assert said["choices"][0]["finish_reason"] in ("stop", "length")
 
     again = errata("import-gguf", str(file), str(folder), **QUIET)
@@ -59,7 +62,7 @@ def test_nothing_is_fetched_or_run(tmp_path: Path) -> None:
     names = {"general__name": "evil/model", "general__source__huggingface__repository": "evil/m"}
     file = content("qwen2").write(tmp_path / "m.gguf", **names)
     environment = {**os.environ, "HF_HUB_OFFLINE": "0", "ERRATA_ADMIN_KEY": ADMIN_KEY}
-    command = [sys.executable, WATCHED, seen, "import-gguf", file, folder]
+    command: list[str | Path] = [sys.executable, WATCHED, seen, "import-gguf", file, folder]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "model of type 'qwen2'" in done.stdout

@@ -37,7 +37,7 @@ def _rows(model: RealModel, progress: Progress) -> list[tuple[str, ...]]:
     task = progress.add_task(f"answers of {model.name}", total=len(QUESTIONS))
     loaded = load_model(str(model.folder), None, "auto", "float32")
     engine = Engine(loaded, longest_text=LONGEST_TEXT)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     try:
         # The first text also makes room for all keys and values, which is not measured.
         say(engine, Wanted(engine.prompt_tokens(QUESTIONS[0]), None, 1))

