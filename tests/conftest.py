@@ -18,6 +18,7 @@ from service.settings import Settings
 from service.storage.database import open_database
 from service.storage.keys import KeyRing
 from tests.postgresql import Cluster, running
+from tests.quality.models import GEMMA3, SMOLLM2, RealModel, missing
 
 ADMIN_KEY = "a-key-for-tests"
 # Tests' models are small: threads that wait for each other cost more than they help.
@@ -69,3 +70,29 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def postgresql() -> Iterator[Cluster]:
     with running() as cluster:
         yield cluster
+
+
+def real(model: RealModel) -> Path:
+    """Its folder; the test is skipped where it is not there."""
+    if not model.is_there:
+        pytest.skip(missing(model))
+    return model.folder
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    return real(SMOLLM2)
+
+
+@pytest.fixture(scope="session")
+def gemma3() -> Path:
+    return real(GEMMA3)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not tested for want of a real model is told, which `-q` would not."""
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]
+    for model in (SMOLLM2, GEMMA3):
+        count = sum(missing(model) in reason for reason in reasons)
+        if count:
+            terminalreporter.write_line(f"skipped ({count}): {missing(model)}", yellow=True)

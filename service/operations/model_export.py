@@ -1,10 +1,10 @@
 """Writes an edited model as an ordinary one: its weights with the changes of a version in them."""
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from service.editing.architectures import down_projection_of, set_weight, weight_of
 from service.editing.codebook import Codebook
@@ -14,10 +14,15 @@ from service.editing.overlays import Overlay
 from service.engine.checkpoint import first_line
 from service.engine.loading import LoadedModel
 from service.errors import StartupError
+from service.storage.files import whole_folder
 
 
 def check_target(target: Path) -> None:
-    """Raises `StartupError` unless `target` is free."""
+    """Raises `StartupError` unless `target` is free. A link is not, even to nothing: the folder
+    that is put there would not lie where its path says.
+    """
+    if target.is_symlink():
+        raise StartupError(f"{target} is a symbolic link: name the folder itself")
     if target.is_dir() and any(target.iterdir()):
         raise StartupError(f"{target} is not empty")
     if target.exists() and not target.is_dir():
@@ -50,17 +55,17 @@ def export_model(loaded: LoadedModel, state: Overlay | None, version: int, targe
     check_target(target)
     if changes is not None:
         _fold(loaded, changes)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, suffix=".partial") as folder:
-        made = Path(folder) / "model"
-        try:
-            loaded.model.save_pretrained(made)
-            loaded.tokenizer.save_pretrained(made)
-        except (ValueError, RuntimeError) as error:
-            raise StartupError(f"the model can't be written: {first_line(error)}") from error
-        if target.is_dir():
-            target.rmdir()
-        shutil.move(made, target)
+    with whole_folder(target) as folder:
+        write_model(loaded.model, loaded.tokenizer, folder)
+
+
+def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Raises `StartupError` for what can't be written, a full disk included."""
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        raise StartupError(f"the model can't be written: {first_line(error)}") from error
 
 
 def _fold(loaded: LoadedModel, changes: HookLayers) -> None:

@@ -13,6 +13,7 @@ COMMANDS = [
     "compare",
     "log",
     "export-model",
+    "import-gguf",
     "log verify",
     "log export",
     "log import",

@@ -100,6 +100,6 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
 
 def test_no_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="link"):
+    with pytest.raises(StartupError, match="link is a symbolic link"):
         export_model(loaded(tiny("llama")), None, 0, tmp_path / "link")
     assert [file.name for file in tmp_path.iterdir()] == ["link"]

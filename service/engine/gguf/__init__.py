@@ -1,0 +1,1 @@
+"""Reads models in the GGUF format, to be written as Hugging Face folders."""

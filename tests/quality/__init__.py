@@ -1,0 +1,1 @@
+"""Figures on real models, which `make models` puts in place."""

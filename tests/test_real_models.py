@@ -1,0 +1,40 @@
+"""The real models, served: skipped where `make models` has not put them."""
+
+from pathlib import Path
+
+from tests.conftest import run_server
+
+
+def test_smollm2_answers_in_a_chat_and_ends_its_turn(smollm2: Path, tmp_path: Path) -> None:
+    question = "What is the capital of France?"
+    body = {
+        "model": str(smollm2),
+        "messages": [{"role": "user", "content": question}],
+        "max_tokens": 40,
+        "temperature": 0,
+    }
+    for server in run_server(tmp_path, model=str(smollm2)):
+        answer = server.http.post("/v1/chat/completions", json=body).json()
+        assert answer["choices"][0]["message"]["content"] == "The capital of France is Paris."
+        assert answer["choices"][0]["finish_reason"] == "stop"
+        chat = {"prompt": question, "format": "chat", "max_new_tokens": 40}
+        said = server.http.post("/generate", json=chat).json()
+        assert (said["text"], said["finish_reason"]) == ("The capital of France is Paris.", "stop")
+        tokenizer = server.services.engine.loaded.tokenizer
+        # As the tokenizer that the model was published with has them.
+        for text, tokens in {
+            "Hello world! 123": [19556, 905, 17, 216, 33, 34, 35],
+            "  multiple   spaces": [216, 2701, 256, 5600],
+            "Café déjà vu.": [51, 1939, 2756, 32564, 90, 16739, 386, 101, 30],
+        }.items():
+            assert tokenizer(text)["input_ids"] == tokens
+
+
+def test_gemma3_continues_text_and_has_no_chat(gemma3: Path, tmp_path: Path) -> None:
+    for server in run_server(tmp_path, model=str(gemma3)):
+        prompt = "The Eiffel Tower is located in the city of"
+        said = server.http.post("/generate", json={"prompt": prompt, "max_new_tokens": 3}).json()
+        assert said["text"].startswith(" Paris")
+        refused = server.http.post("/generate", json={"prompt": "Who?", "format": "chat"})
+        assert refused.status_code == 422
+        assert "the model has no chat template" in refused.text
