@@ -9,6 +9,7 @@ from service.editing.changes import decode, encode
 from service.editing.codebook import Codebook, Label, Replacement, Site, Target
 from service.editing.codebook_change import CodebookChange
 from service.errors import ConflictError
+from tests.shapes import small
 
 SITE = Site(3, "mlp", Replacement.LAST)
 RADIUS = 1.0
@@ -84,7 +85,7 @@ def test_rows_written_over_the_parent_give_the_very_state() -> None:
     change = CodebookChange(SITE, targets, new.difference(old))
     content = encode(change)
     assert encode(change) == content
-    read = decode(content)
+    read = decode(content, small(2, 3))
     assert isinstance(read, CodebookChange)
     again = read.over(old)
     assert again is not None
