@@ -79,7 +79,7 @@ class Parts:
     def floats(self, name: str, *shape: int) -> Tensor:
         """Finite float32 numbers."""
         tensor = self._of(name, torch.float32, shape)
-        if not bool(torch.isfinite(tensor).all()):
+        if not bool(tensor.isfinite().all()):
             raise ArtifactFaultError(name, "holds a number that is not finite")
         return tensor
 
@@ -89,12 +89,11 @@ class Parts:
         """As many as `count`, or any number of them."""
         tensor = self._tensors[name]
         known = tensor.shape[0] if count is None and tensor.dim() == 1 else count or 0
-        tensor = self._of(name, torch.int64, (known,))
-        if tensor.numel() and not (int(tensor.min()) >= least and int(tensor.max()) < below):
+        numbers: list[int] = self._of(name, torch.int64, (known,)).tolist()
+        if numbers and not (min(numbers) >= least and max(numbers) < below):
+            wrong = next(number for number in numbers if not least <= number < below)
             limit = f"from {least} on" if below == ID_LIMIT else f"from {least} to {below - 1}"
-            wrong = tensor[(tensor < least) | (tensor >= below)][0]
-            raise ArtifactFaultError(name, f"holds {int(wrong)}, and its numbers must be {limit}")
-        numbers: list[int] = tensor.tolist()
+            raise ArtifactFaultError(name, f"holds {wrong}, and its numbers must be {limit}")
         return numbers
 
     def edits(self, name: str, count: int | None = None) -> list[int]:
@@ -108,6 +107,10 @@ class Parts:
         tensor = self._of(name, torch.int64, (count, width))
         if not count:
             return
+        if width:
+            least, most = map(int, tensor.aminmax())
+            if least >= 0 and most < vocabulary:  # as of targets that are of one length
+                return
         padded = tensor == padding
         if not width or bool(padded[:, 0].any()):
             raise ArtifactFaultError(name, "has a label without tokens")
