@@ -34,6 +34,8 @@ def test_every_architecture(model_type: str) -> None:
         # Every linear map but attention's own is called with one tensor.
         linear = {path for path, each in layer.named_modules() if hasattr(each, "weight")}
         assert linear - found.layers[number].keys() <= {"self_attn.q_norm", "self_attn.k_norm"}
+        if model_type in ("qwen3", "gemma3_text"):  # they norm heads, not tokens
+            assert "self_attn.q_norm" not in found.layers[number]
         whole = {"attn", "attn.attention", "attention", "self_attn"}
         assert whole.isdisjoint(found.layers[number])
 

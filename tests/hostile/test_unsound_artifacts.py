@@ -281,6 +281,11 @@ def enormous(_header: Header, tensors: dict[str, Tensor]) -> None:
         tensors[f"layer.0.0.{name}"][0, 0] = 1e30
 
 
+def columnless(_header: Header, tensors: dict[str, Tensor]) -> None:
+    for name in ("left", "right", "keys", "plain_keys"):
+        tensors[f"layer.0.0.{name}"] = tensors[f"layer.0.0.{name}"][:, :0]
+
+
 STATES = "targets.states"
 LAYER = ("layers", "0")
 HOOKS: list[tuple[Change, str]] = [
@@ -312,6 +317,7 @@ HOOKS: list[tuple[Change, str]] = [
     (setting("layer.0.0.left", (0, 0), NAN), "layer.0.0.left holds a number that is not finite"),
     (setting("layer.0.0.right", (0, 0), NAN), "layer.0.0.right holds a number that is not finite"),
     (setting("layer.0.0.keys", (0, 0), NAN), "layer.0.0.keys holds a number that is not finite"),
+    (columnless, "layer.0.0.left is of no edit"),
     (enormous, "layer.0.0.left is so large that layer.0.0.right makes it infinite"),
     (made("layer.0.0.left", shorter), "layer.0.0.left has shape [255, 2], and must have [256, 2]"),
     (made("layer.0.0.left", Tensor.half), "layer.0.0.left is of torch.float16, and must be of"),
@@ -469,6 +475,36 @@ def test_a_snapshot_that_is_gone_is_made_anew(codebook: Path, tmp_path: Path) ->
     start(database, artifacts)
     assert verify(database, artifacts) == ()
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (setting("rows.keys", (0, 0), NAN), "rows.keys holds a number that is not finite"),
+        (made("rows.index", shifted), "rows.index leaves a gap behind its parent's 1 entries"),
+        (headed("site", "layer", to=4), "site is Site(layer=4, module='mlp', replacement="),
+    ],
+    ids=["number", "gap", "site"],
+)
+def test_versions_that_are_not_served_count_too(
+    change: Change,
+    fault: str,
+    codebook: Path,
+    empty: tuple[Database, ArtifactStore],
+    tmp_path: Path,
+) -> None:
+    """History can be asked: the meddled version was undone, and the last one does without it."""
+    data, name = meddled(codebook, tmp_path, change)
+    columns = "parent, artifact, checksum, actor, reason, created_at"
+    with closing(sqlite3.connect(data / "errata.db")) as connection, connection:
+        connection.execute(
+            f"INSERT INTO versions (version, kind, batch_ids, edit_ids, {columns}) "
+            "SELECT 3, 'rollback', '[2]', '[]', 1, NULL, checksum, actor, 'test', created_at "
+            "FROM versions WHERE version = 1"
+        )
+        connection.execute("UPDATE batches SET status = 'rolled_back' WHERE id = 2")
+        connection.execute("UPDATE edits SET status = 'rolled_back' WHERE batch_id = 2")
+    refused_alike(data, empty, "version 2 (batch 2)", name, fault)
 
 
 def test_a_version_over_none_before_it(codebook: Path, tmp_path: Path) -> None:
