@@ -48,6 +48,7 @@ from service.operations.overlays import Overlays
 from service.operations.past import Past
 from service.operations.preparation import Preparation
 from service.operations.probing import Probing
+from service.operations.reading import Reading
 from service.operations.replay import Replay
 from service.operations.snapshots import Snapshots
 from service.operations.spans import Spans
@@ -113,7 +114,7 @@ def build(
     overlays = Overlays(store, artifacts, engine)
     artifacts.belong_to(store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM))
     overlays.start()
-    tell_edge_entries(Past(store, queue), overlays, artifacts)
+    tell_edge_entries(Past(store, queue), overlays, Reading(artifacts, loaded.shape))
     sweep(database, artifacts)
     family = Family(editors, store)
     health = Health(engine, statistics, settings.max_perplexity_ratio)

@@ -167,15 +167,26 @@ class LogCorruptError(StartupError):
         self.found = found
 
 
-class ArtifactUnreadableError(StartupError):
-    """An artifact is what its name says, and no change of a model's all the same."""
+class ArtifactFaultError(ErrataError):
+    """A part of an artifact is not what it must be."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(f"{part} {reason}")
+        self.part = part  # a tensor, or a field of the header
+        self.reason = reason
+
+
+class UnsoundArtifactError(StartupError):
+    """An artifact is what its name says, and no change that the model could have all the same."""
+
+    def __init__(self, owner: str, name: str, fault: ArtifactFaultError) -> None:
+        self.found = f"{owner}: artifact {name} is not sound: {fault}"
         super().__init__(
-            f"artifact {name} holds no change that can be read. Restore the data directory and the "
-            "database from a backup."
+            f"{self.found}. Restore the data directory and the database from a backup."
         )
+        self.owner = owner
         self.name = name
+        self.part = fault.part
 
 
 class ArchiveError(StartupError):

@@ -43,10 +43,12 @@ def export(file: File, as_json: JsonOption = False) -> None:
 def import_(file: File, as_json: JsonOption = False) -> None:
     """Take the log in FILE in, where there is none yet.
 
-    It is checked as `errata log verify` does; a server of the same model then serves it.
+    It is checked as `errata log verify` does, against the model that ERRATA_MODEL names; a server
+    of that model then serves it.
     """
     with or_fail():
         settings = load_settings()
+        from service.engine.loading import shape_named
         from service.operations.log_import import import_log
         from service.storage.archive import Archive
         from service.storage.artifacts import ArtifactStore
@@ -54,8 +56,9 @@ def import_(file: File, as_json: JsonOption = False) -> None:
         with alone(settings), file.open("rb") as opened_file:
             archive = Archive(opened_file)
             artifacts = ArtifactStore(settings.artifacts)
+            shape = shape_named(settings.model, settings.revision, settings.device, settings.dtype)
             with opened(settings) as database, progress_bar("rows") as advance:
-                verdict = import_log(archive, database, artifacts, advance)
+                verdict = import_log(archive, database, artifacts, shape, advance)
     counts = {
         name: getattr(verdict, name) for name in ("versions", "batches", "edits", "artifacts")
     }

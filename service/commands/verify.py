@@ -11,21 +11,24 @@ from service.settings import load_settings
 
 
 def verify(as_json: JsonOption = False) -> None:
-    """Check this machine's log, without a server and without the model.
+    """Check this machine's log, without a server and without the model's weights.
 
-    Every artifact is read, every version's state is rebuilt and held against its checksum, and
-    versions, batches and edits against each other. Artifacts that nothing names are listed, and no
+    Every artifact is read and held against the model's configuration, every version's state is
+    rebuilt and held against its checksum, and versions, batches and edits against each other.
+    Artifacts that nothing names are listed, and no
     fault.
     """
     with or_fail():
         settings = load_settings()
         # torch takes seconds to import.
+        from service.engine.loading import shape_named
         from service.operations.verification import Verification
         from service.storage.artifacts import ArtifactStore
 
         artifacts = ArtifactStore(settings.artifacts)
+        shape = shape_named(settings.model, settings.revision, settings.device, settings.dtype)
     with opened(settings) as database, or_fail(), progress_bar("reading") as advance:
-        verdict = Verification(artifacts, advance).of(database)
+        verdict = Verification(artifacts, shape, advance).of(database)
     if as_json:
         print_json({"whole": verdict.whole, **asdict(verdict)})
     else:

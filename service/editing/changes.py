@@ -9,7 +9,10 @@ from service.editing import codebook_change, hooks_change
 from service.editing.codebook_change import CodebookChange
 from service.editing.hook_layer import HookLayers
 from service.editing.hooks_change import HooksChange
+from service.editing.model_shape import ModelShape
 from service.editing.overlays import Overlay
+from service.editing.parts import shown
+from service.errors import ArtifactFaultError
 
 Change = CodebookChange | HooksChange
 KINDS: dict[str, type[CodebookChange] | type[HooksChange]] = {
@@ -35,9 +38,21 @@ def encode(change: Change) -> bytes:
     )
 
 
-def decode(content: bytes) -> Change:
-    """The inverse of `encode`, for content whose hash was checked."""
-    # safetensors: eight bytes of header length, then JSON with our metadata in it.
-    length = int.from_bytes(content[:8], "little")
-    header: Any = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["errata"])
-    return KINDS[header["format"]].read(header, load(content))
+def decode(content: bytes, shape: ModelShape) -> Change:
+    """The inverse of `encode`, for content whose hash was checked. Nothing else in it is believed:
+    raises `ArtifactFaultError` for what can't be a change of a model of this `shape`.
+    """
+    try:
+        # safetensors: eight bytes of header length, then JSON with our metadata in it.
+        length = int.from_bytes(content[:8], "little")
+        header: Any = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["errata"])
+        tensors = load(content)
+    except Exception as error:  # JSON and safetensors from elsewhere
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ArtifactFaultError("the file", f"can't be read: {reason}") from error
+    form = header.get("format") if isinstance(header, dict) else None
+    if not isinstance(form, str) or form not in KINDS:
+        raise ArtifactFaultError(
+            "format", f"is {shown(form)}, and must be one of {', '.join(KINDS)}"
+        )
+    return KINDS[form].read(header, tensors, shape)

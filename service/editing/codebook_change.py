@@ -11,9 +11,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from service.editing.codebook import Codebook, Label, Replacement, Rows, Site, Target
+from service.editing.codebook_checks import NO_TOKEN, SPELLED, check_codebook
+from service.editing.model_shape import ModelShape
+from service.editing.outlines import CodebookOutline, HooksOutline, Outline, outline_of
+from service.errors import ArtifactFaultError
 
 FORMAT = "errata-codebook-1"
-NO_TOKEN = -1  # pads labels
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,37 @@ class CodebookChange:
     rows: Rows
 
     def over(self, parent: Codebook | None) -> Codebook | None:
-        """The state of a version whose parent's is `parent`."""
+        """The state of a version whose parent's is `parent`. Raises `ArtifactFaultError`."""
+        self.outline(outline_of(parent))
         if not self.rows.index:
             return parent
         return (parent or Codebook.empty()).with_rows(self.site, self.rows)
+
+    def outline(self, parent: Outline) -> Outline:
+        """That of the state over one with the outline `parent`. Raises `ArtifactFaultError` for a
+        change that was not made over such a one.
+        """
+        index = self.rows.index
+        if not index:
+            return parent
+        if isinstance(parent, HooksOutline):
+            raise ArtifactFaultError(
+                "rows.index", "is of a codebook, and its parent holds hook layers"
+            )
+        known = 0
+        if parent is not None:
+            known = parent.entries
+            if parent.site != self.site:
+                raise ArtifactFaultError(
+                    "site", f"is {self.site}, and its parent's is {parent.site}"
+                )
+        added = sum(row >= known for row in index)
+        # They ascend: the last one tells whether all are there.
+        if added and index[-1] != known + added - 1:
+            raise ArtifactFaultError(
+                "rows.index", f"leaves a gap behind its parent's {known} entries"
+            )
+        return CodebookOutline(self.site, known + added)
 
     def header(self) -> dict[str, Any]:
         return {"format": FORMAT, "site": asdict(self.site)}
@@ -48,13 +78,15 @@ class CodebookChange:
             "targets.values": torch.cat([t.values for t in targets]) if targets else torch.empty(0),
             "targets.labels": _pack([label for target in targets for label in target.labels]),
             "targets.value_of": _integers([v for t in targets for v in t.value_of]),
-            "targets.spelled": _integers(
+            SPELLED: _integers(
                 [int(t.is_spelled(key)) for t in targets for key in range(len(t.keys))]
             ),
         }
 
     @classmethod
-    def read(cls, header: Any, tensors: dict[str, Tensor]) -> "CodebookChange":
+    def read(cls, header: Any, tensors: dict[str, Tensor], shape: ModelShape) -> "CodebookChange":
+        """Raises `ArtifactFaultError` for what can't be one of this model's."""
+        check_codebook(header, tensors, shape)
         site = header["site"]
         return cls(
             site=Site(site["layer"], site["module"], Replacement(site["replacement"])),
@@ -74,7 +106,7 @@ def _targets(tensors: dict[str, Tensor]) -> Iterator[Target]:
     labels = _unpack(tensors["targets.labels"])
     value_of = tensors["targets.value_of"].tolist()
     # Artifacts of before have no spellings.
-    spelled = [bool(one) for one in tensors.get("targets.spelled", torch.empty(0)).tolist()]
+    spelled = [bool(one) for one in tensors.get(SPELLED, torch.empty(0)).tolist()]
     key = value = 0
     for edit_id, keys, values in zip(
         tensors["targets.edits"].tolist(),

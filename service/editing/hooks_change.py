@@ -12,7 +12,11 @@ from torch import Tensor
 
 from service.editing.gates import Gate
 from service.editing.hook_layer import TENSORS, HookLayer, HookLayers, Update
+from service.editing.hooks_checks import check_hooks
+from service.editing.model_shape import ModelShape
+from service.editing.outlines import CodebookOutline, HooksOutline, Outline, outline_of
 from service.editing.requests import FactRequest, FactTarget, SubjectText
+from service.errors import ArtifactFaultError
 
 FORMAT = "errata-hooks-1"
 
@@ -41,7 +45,8 @@ class HooksChange:
         return cls(state.gate, new, tuple(targets))
 
     def over(self, parent: HookLayers | None) -> HookLayers | None:
-        """The state of a version whose parent's is `parent`."""
+        """The state of a version whose parent's is `parent`. Raises `ArtifactFaultError`."""
+        self.outline(outline_of(parent))
         if not self.layers:
             return parent
         state = HookLayers(self.gate, {}) if parent is None else parent
@@ -51,6 +56,24 @@ class HooksChange:
                 layer = layer.with_update(update)
             state = state.with_layer(number, layer.behind(new.alpha, new.mean, new.deviation))
         return state
+
+    def outline(self, parent: Outline) -> Outline:
+        """That of the state over one with the outline `parent`. Raises `ArtifactFaultError` for a
+        change that was not made over such a one.
+        """
+        if not self.layers:
+            return parent
+        if isinstance(parent, CodebookOutline):
+            raise ArtifactFaultError("layers", "are hook layers, and its parent holds a codebook")
+        if parent is not None and parent.gate is not self.gate:
+            raise ArtifactFaultError(
+                "gate", f"is '{self.gate}', and its parent's is '{parent.gate}'"
+            )
+        known = frozenset[int]() if parent is None else parent.layers
+        for number, layer in self.layers.items():
+            if not layer.updates and number not in known:
+                raise ArtifactFaultError(f"layers.{number}", "has no update, nor has its parent's")
+        return HooksOutline(self.gate, known | self.layers.keys())
 
     def header(self) -> dict[str, Any]:
         layers = {
@@ -102,7 +125,9 @@ class HooksChange:
         return tensors
 
     @classmethod
-    def read(cls, header: Any, tensors: dict[str, Tensor]) -> "HooksChange":
+    def read(cls, header: Any, tensors: dict[str, Tensor], shape: ModelShape) -> "HooksChange":
+        """Raises `ArtifactFaultError` for what can't be one of this model's."""
+        check_hooks(header, tensors, shape)
         layers = {
             int(number): HookLayer(
                 tuple(_update(tensors, number, i) for i in range(layer["updates"])),

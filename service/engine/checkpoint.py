@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ CHUNK = 1 << 20
 NAMED = 3  # of many files or weights at fault
 
 
-def folder_of(name: str, revision: str | None) -> Path:
-    """Where a model's files are, fetched from the hub if need be. Raises `StartupError`."""
+def folder_of(name: str, revision: str | None, files: Sequence[str] = HUB_FILES) -> Path:
+    """Where a model's `files` are, fetched from the hub if need be. Raises `StartupError`."""
     local = MODEL_DIR if name == BUNDLED else Path(name)
     if local.is_dir():
         if revision is not None:
@@ -44,7 +44,7 @@ def folder_of(name: str, revision: str | None) -> Path:
             )
         return local
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=[*files]))
     except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
         at = "" if revision is None else f" at revision '{revision}'"
         raise StartupError(

@@ -13,14 +13,15 @@ ROOM = 1_024  # edits that there is room for at first
 
 
 class Hits:
-    """Counts on the model's device, so that no pass waits for them; by edit id, which count up from
-    one: eight bytes an edit, twice that at most. Versions count together. A token that is run anew,
-    after the cache was full, counts anew.
+    """Counts on the model's device, so that no pass waits for them: eight bytes an edit, twice that
+    at most, whatever the edits' ids. Versions count together. A token that is run anew, after the
+    cache was full, counts anew.
     """
 
     def __init__(self) -> None:
         self.since = datetime.now(UTC)
         self._counts = torch.zeros(ROOM, dtype=torch.int64)
+        self._place_of: dict[int, int] = {}  # among the counts, by edit id
         self._owners: WeakKeyDictionary[Codebook, Tensor] = WeakKeyDictionary()  # [entries] each
 
     def count(self, codebook: Codebook, match: Match) -> None:
@@ -33,7 +34,8 @@ class Hits:
     def of(self, edit_id: int) -> int:
         """How many tokens were answered by this edit. For any thread."""
         counts = self._counts
-        return int(counts[edit_id]) if edit_id < len(counts) else 0
+        place = self._place_of.get(edit_id, len(counts))
+        return int(counts[place]) if place < len(counts) else 0
 
     @property
     def total(self) -> int:
@@ -43,12 +45,13 @@ class Hits:
     # What a scoring pass makes in its inference mode, one that generates could not add to.
     @torch.inference_mode(False)
     def _owners_of(self, codebook: Codebook, device: torch.device) -> Tensor:
-        """Of each entry [entries]. There is room to count them from now on."""
+        """The place of each entry's count [entries]. There is room for them from now on."""
+        places = [self._place_of.setdefault(o, len(self._place_of)) for o in codebook.owners]
         room = len(self._counts)
-        while room <= max(codebook.owners):
+        while room < len(self._place_of):
             room *= 2
         if room > len(self._counts) or self._counts.device != device:
             counts = torch.zeros(room, dtype=torch.int64, device=device)
             counts[: len(self._counts)] = self._counts
             self._counts = counts
-        return torch.tensor(codebook.owners, device=device)
+        return torch.tensor(places, device=device)

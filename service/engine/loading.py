@@ -1,6 +1,7 @@
 """Loads a model: the bundled one, a local folder or a hub id, from safetensors and JSON only."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from service.editing.model_shape import ModelShape
 from service.engine.checkpoint import (
+    CONFIGURATION,
     configuration_of,
     fingerprint_of,
     first_line,
@@ -36,6 +39,7 @@ from service.engine.quantization import (
     quantized_by,
     settle,
 )
+from service.engine.shapes import shape_of
 from service.engine.vocabulary import fit, tokenizer_in
 from service.errors import StartupError
 
@@ -61,6 +65,11 @@ class LoadedModel:
     def vocabulary(self) -> int:
         """Token ids lie below it."""
         return int(self.model.config.get_text_config().vocab_size)
+
+    @cached_property
+    def shape(self) -> ModelShape:
+        """What artifacts are held against."""
+        return shape_of(self.model.config, self.model.dtype)
 
     @property
     def device(self) -> torch.device:
@@ -121,6 +130,26 @@ def load_model(
         max_tokens=positions or tokenizer.model_max_length,
         quantization=quantization,
     )
+
+
+def shape_named(name: str, revision: str | None, device: str, dtype: str) -> ModelShape:
+    """That of a model which `load_model` would load, by its configuration alone. Raises
+    `StartupError`.
+    """
+    folder = folder_of(name, revision, [CONFIGURATION])
+    try:
+        config = configuration_of(folder)
+        own = getattr(config, "dtype", None)
+        # Only `auto` asks what there is.
+        chosen = DTYPES.get(dtype) or _dtype(dtype, device_named(device), own)
+        return shape_of(config, chosen)
+    except StartupError:
+        raise
+    except Exception as error:  # transformers raises whatever its parts do
+        raise StartupError(
+            f"the shape of the model '{name}' can't be told from {folder / CONFIGURATION}, and the "
+            f"artifacts not held against it: {first_line(error)}"
+        ) from error
 
 
 def _dtype(dtype: str, device: torch.device, own: torch.dtype | None) -> torch.dtype:

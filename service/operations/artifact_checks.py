@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from service.editing.changes import Change, decode
+from service.editing.changes import Change
 from service.editing.overlays import checksum_of
-from service.errors import LogCorruptError
+from service.errors import LogCorruptError, UnsoundArtifactError
+from service.operations.reading import Owner, Reading
 from service.operations.row_checks import Outline, Tick
-from service.storage.artifacts import ArtifactStore
 from service.storage.contents import OnFault
 from service.storage.records import VersionRecord
 
@@ -16,11 +16,9 @@ class ArtifactChecks:
     long as a later version is made over them.
     """
 
-    def __init__(
-        self, outline: Outline, artifacts: ArtifactStore, on_fault: OnFault, tick: Tick
-    ) -> None:
+    def __init__(self, outline: Outline, reading: Reading, on_fault: OnFault, tick: Tick) -> None:
         self._outline = outline
-        self._artifacts = artifacts
+        self._reading = reading
         self._on_fault = on_fault
         self._tick = tick
         self._found: dict[str, bool] = {}  # artifacts that were read, and whether they are sound
@@ -30,7 +28,7 @@ class ArtifactChecks:
         for batch in self._outline.batches.values():
             self._tick(1)
             if batch.artifact not in self._found:
-                self._change(batch.artifact, f"batch {batch.id}")
+                self._change(batch.artifact, Owner(f"batch {batch.id}", batch.edit_ids))
             elif not self._found[batch.artifact]:
                 self._on_fault(f"batch {batch.id}: its artifact {batch.artifact} is damaged")
 
@@ -61,34 +59,38 @@ class ArtifactChecks:
 
     def _state(self, version: VersionRecord, parent: Any) -> tuple[Any, bool]:
         """A version's state over its parent's, and whether it is what the log says."""
-        name = f"version {version.version}"
         state = parent
         if version.artifact is not None:
-            change = self._change(version.artifact, name)
+            batches = self._outline.batches
+            own = [edit for b in version.batch_ids if b in batches for edit in batches[b].edit_ids]
+            owner = Owner.of_version(version, own)
+            change = self._change(version.artifact, owner)
             if change is None:
                 return None, False
             try:
-                state = change.over(parent)
-            except Exception as error:  # whatever its numbers lead to
-                self._on_fault(f"{name}: its artifact does not fit its parent: {_line(error)}")
+                with self._reading.of(version.artifact, owner):
+                    state = change.over(parent)
+            except UnsoundArtifactError as error:
+                self._on_fault(error.found)
                 return None, False
-        return state, self._agrees(state, version, f"the state of {name}")
+        return state, self._agrees(state, version, f"the state of version {version.version}")
 
     def _snapshot(self, version: VersionRecord) -> Change | None:
         """The whole state of a version, if there is one and it is sound."""
         artifact = self._outline.snapshots.get(version.version)
         if artifact is None:
             return None
-        name = f"the snapshot of version {version.version}"
-        change = self._change(artifact, name)
+        owner = Owner.of_snapshot(version.version)
+        change = self._change(artifact, owner)
         if change is None:
             return None
         try:
-            state = change.over(None)
-        except Exception as error:
-            self._on_fault(f"{name} is no whole state: {_line(error)}")
+            with self._reading.of(artifact, owner):
+                state = change.over(None)
+        except UnsoundArtifactError as error:
+            self._on_fault(error.found)
             return None
-        return change if self._agrees(state, version, name) else None
+        return change if self._agrees(state, version, owner.name) else None
 
     def _agrees(self, state: Any, version: VersionRecord, name: str) -> bool:
         found = checksum_of(state)
@@ -96,21 +98,14 @@ class ArtifactChecks:
             self._on_fault(f"{name} has checksum {found}, and the log says {version.checksum}")
         return found == version.checksum
 
-    def _change(self, artifact: str, owner: str) -> Change | None:
+    def _change(self, artifact: str, owner: Owner) -> Change | None:
         """What an artifact holds, if it is sound."""
         change = None
         try:
-            change = decode(self._artifacts.get(artifact))
+            change = self._reading.change(artifact, owner)
         except LogCorruptError as error:
-            reason = f"artifact {artifact} is not what it was: {error.found}"
-            self._on_fault(f"{owner}: {reason}")
-        except OSError:
-            raise
-        except Exception as error:  # JSON and safetensors from elsewhere
-            self._on_fault(f"{owner}: artifact {artifact} can't be read: {_line(error)}")
+            self._on_fault(f"{owner.name}: artifact {artifact} is not what it was: {error.found}")
+        except UnsoundArtifactError as error:
+            self._on_fault(error.found)
         self._found[artifact] = change is not None
         return change
-
-
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -10,25 +10,24 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from service.editing.changes import decode
 from service.editing.codebook import Codebook, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.grace import LEAST_NOISE
 from service.operations.overlays import Overlays
 from service.operations.past import Past
-from service.storage.artifacts import ArtifactStore
+from service.operations.reading import Owner, Reading
 
 SHOWN = 10  # ids of edits in a log line
 
 logger = logging.getLogger(__name__)
 
 
-def tell_edge_entries(past: Past, overlays: Overlays, artifacts: ArtifactStore) -> None:
+def tell_edge_entries(past: Past, overlays: Overlays, reading: Reading) -> None:
     """Warns of the edits whose phrasings lie on an edge, and says how to mend them."""
     state = overlays.current.state
     if not isinstance(state, Codebook):
         return
-    edits = edits_on_edge(past, state, artifacts)
+    edits = edits_on_edge(past, state, reading)
     if edits:
         shown = ", ".join(map(str, edits[:SHOWN])) + (", ..." if len(edits) > SHOWN else "")
         logger.warning(
@@ -40,13 +39,13 @@ def tell_edge_entries(past: Past, overlays: Overlays, artifacts: ArtifactStore) 
         )
 
 
-def edits_on_edge(past: Past, state: Codebook, artifacts: ArtifactStore) -> list[int]:
+def edits_on_edge(past: Past, state: Codebook, reading: Reading) -> list[int]:
     """Ids of the active edits with a phrasing whose distance to its entry is, within rounding, that
     entry's radius.
     """
     own_places = {key.numpy().tobytes() for key in state.keys}
     found = []
-    for target in _targets(past, artifacts):
+    for target in _targets(past, reading):
         keys = [
             (key, target.labels[value])
             for key, value in zip(target.keys, target.value_of, strict=True)
@@ -75,9 +74,9 @@ def _on_edge(
     return state.labels[entry] == label and edge <= near
 
 
-def _targets(past: Past, artifacts: ArtifactStore) -> Iterator[Target]:
+def _targets(past: Past, reading: Reading) -> Iterator[Target]:
     """Those that the batches of before rules were recorded brought."""
     for active, batch in past.earliest():
-        change = decode(artifacts.get(batch.artifact))
+        change = reading.change(batch.artifact, Owner(f"batch {batch.id}", batch.edit_ids))
         if isinstance(change, CodebookChange):
             yield from (t for t in change.targets if t.edit_id not in active.without)

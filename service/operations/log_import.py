@@ -1,35 +1,44 @@
 """Takes an exported log in, where none is."""
 
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
 from service.domain.progress import Advance
+from service.editing.model_shape import ModelShape
 from service.errors import ArchiveError
 from service.operations.row_checks import Outline
 from service.operations.verification import Verdict, Verification, named_by
-from service.storage.archive import Archive
-from service.storage.artifacts import ArtifactStore
+from service.storage.archive import Archive, Archived
+from service.storage.artifacts import SUFFIX, ArtifactStore
 from service.storage.database import Database
 from service.storage.filling import check_empty, fill
 from service.storage.log import Log
 from service.storage.records import TABLES
 
+LAST = datetime.max.replace(tzinfo=UTC)
+
 
 def import_log(
-    archive: Archive, database: Database, artifacts: ArtifactStore, advance: Advance
+    archive: Archive,
+    database: Database,
+    artifacts: ArtifactStore,
+    shape: ModelShape,
+    advance: Advance,
 ) -> Verdict:
-    """Artifacts first, rows in one transaction last: an import that ends in between leaves an empty
-    log, and can be made again.
+    """Looks at everything in the archive first, then writes: artifacts first, rows in one
+    transaction last. An import that is killed in between leaves an empty log, and can be made
+    again; one that fails takes its artifacts back.
 
     Raises `ArchiveError` if there is a log already, or the archive is not whole by everything that
-    `Verification` looks at.
+    `Verification` looks at, for a model of this `shape`.
     """
     fingerprint = archive.manifest.fingerprint
     check_empty(database, fingerprint)
-    verification = Verification(artifacts, advance)
+    verification = Verification(Archived(archive), shape, advance)
     outline = verification.check_rows(archive)
     _check_manifest(archive, outline, verification.faults)
     _refuse_any(verification.faults)
-    for done, name in enumerate(archive.manifest.artifacts, 1):
-        artifacts.put(archive.artifact(name))
-        advance("artifacts", done, len(archive.manifest.artifacts))
     verdict = verification.check_artifacts(outline)
     _refuse_any(verdict.faults)
 
@@ -40,9 +49,31 @@ def import_log(
         done += more
         advance("rows", done, total)
 
-    artifacts.leave(Log(database).identity)  # an empty one's, in whose place this one comes
-    fill(database, archive, fingerprint, tick)
+    with _all_or_nothing(archive, database, artifacts):
+        for stored, name in enumerate(archive.manifest.artifacts, 1):
+            artifacts.put(archive.artifact(name))
+            advance("artifacts", stored, len(archive.manifest.artifacts))
+        artifacts.leave(Log(database).identity)  # an empty one's, in whose place this one comes
+        fill(database, archive, fingerprint, tick)
     return verdict
+
+
+@contextlib.contextmanager
+def _all_or_nothing(
+    archive: Archive, database: Database, artifacts: ArtifactStore
+) -> Iterator[None]:
+    """Artifacts that were not there before go again if the block fails, unless rows name them."""
+    before = artifacts.sizes()
+    try:
+        yield
+    except BaseException:
+        # A commit may have gone through and be reported to have failed.
+        with contextlib.suppress(Exception):
+            check_empty(database, archive.manifest.fingerprint)
+            for name in archive.manifest.artifacts:
+                if name not in before:
+                    artifacts.remove(name + SUFFIX, LAST)
+        raise
 
 
 def _check_manifest(archive: Archive, outline: Outline, faults: list[str]) -> None:

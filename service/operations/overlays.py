@@ -1,23 +1,26 @@
 """Which overlay serves which version: one pointer for the current, a bounded cache for history."""
 
+import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safetensors import SafetensorError
-
 from service.domain.fair_lock import FairLock
-from service.editing.changes import decode
+from service.domain.versions import Version
 from service.editing.overlays import Overlay, checksum_of
 from service.engine.engine import Engine
-from service.errors import ArtifactUnreadableError, LogCorruptError
+from service.errors import LogCorruptError, UnsoundArtifactError
+from service.operations.reading import Owner, Reading
+from service.operations.snapshots import write_snapshot
+from service.operations.start_checks import check_artifacts
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import Log
 
 CACHED_VERSIONS = 8
-# What JSON and safetensors that somebody else wrote may lead to.
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Overlays:
         self._log = log
         self._artifacts = artifacts
         self._engine = engine
+        self._reading = Reading(artifacts, engine.loaded.shape)
         self._current = Pinned(0, None, None)
         self._history: OrderedDict[int, Pinned] = OrderedDict()
         self._history_lock = threading.Lock()
@@ -44,13 +48,11 @@ class Overlays:
     def start(self) -> None:
         """Publishes the log's last version after checking every artifact that the log names.
 
-        Raises `LogCorruptError` if an artifact or the state differs from what the log says.
+        Raises `LogCorruptError` if an artifact or the state differs from what the log says, and
+        `UnsoundArtifactError` for an artifact that the model could not have.
         """
-        log = self._log.versions()
-        for version in log:
-            if version.artifact is not None:
-                self._artifacts.get(version.artifact)
-        self._show(self._load(log[-1].version))
+        check_artifacts(self._log, self._reading)
+        self._show(self._load(self._log.last()))
 
     @property
     def current(self) -> Pinned:
@@ -96,7 +98,8 @@ class Overlays:
         """
         wanted = self._log.version(number)
         snapshots = self._log.snapshots(until=number)
-        chain = []
+        chain: list[Version] = []
+        unsound: set[int] = set()  # versions whose snapshots are
         state: Any = None  # each change knows the kind that it is made over
         for version in self._log.back_from(number):
             near = self._at_hand(version.version)
@@ -104,24 +107,48 @@ class Overlays:
                 state = near.state
                 break
             if version.version in snapshots:
-                chain.append(snapshots[version.version])
-                break
-            if version.artifact is not None:
-                chain.append(version.artifact)
-        for artifact in reversed(chain):
-            state = self._after(artifact, state)
+                state = self._whole(version, snapshots[version.version])
+                if state is not None:
+                    break
+                unsound.add(version.version)
+            chain.append(version)
+        edits = self._log.edits_of({batch for each in chain for batch in each.batch_ids})
+        for version in reversed(chain):
+            state = self._after(version, state, edits)
+            if version.version in unsound and checksum_of(state) == version.checksum:
+                write_snapshot(self._log, self._artifacts, version.version, state)
         found = checksum_of(state)
         if found != wanted.checksum:
             raise LogCorruptError(f"the state of version {number}", wanted.checksum, found)
         return Pinned(number, state, self._engine.place(state))
 
-    def _after(self, artifact: str, state: Any) -> Any:
-        """The state, changed by an artifact."""
-        content = self._artifacts.get(artifact)
+    def _whole(self, version: Version, artifact: str) -> Any:
+        """The state that a snapshot of `version` holds; None if it is damaged, which is told."""
+        owner = Owner.of_snapshot(version.version)
         try:
-            return decode(content).over(state)
-        except UNREADABLE as error:
-            raise ArtifactUnreadableError(artifact) from error
+            change = self._reading.change(artifact, owner)
+            with self._reading.of(artifact, owner):
+                state = change.over(None)
+            found = checksum_of(state)
+            if found == version.checksum:
+                return state
+            reason = f"{owner.name} has checksum {found}, and the log says {version.checksum}"
+        except LogCorruptError as error:
+            reason = f"{owner.name}: artifact {artifact} is not what it was: {error.found}"
+        except UnsoundArtifactError as error:
+            reason = error.found
+        logger.warning("%s; it is made anew from the versions before it", reason)
+        return None
+
+    def _after(self, version: Version, state: Any, edits: Mapping[int, Sequence[int]]) -> Any:
+        """The state that `version` makes of its parent's; `edits` are those of batches."""
+        if version.artifact is None:
+            return state
+        own = [edit for batch in version.batch_ids for edit in edits.get(batch, ())]
+        owner = Owner.of_version(version, own)
+        change = self._reading.change(version.artifact, owner)
+        with self._reading.of(version.artifact, owner):
+            return change.over(state)
 
     def _at_hand(self, version: int) -> Pinned | None:
         current = self._current

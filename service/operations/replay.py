@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from service.domain.versions import Active
-from service.editing.changes import decode, encode
+from service.editing.changes import encode
 from service.editing.overlays import Overlay
 from service.engine.engine import Engine
 from service.operations.editors import Editors
 from service.operations.overlays import Overlays
+from service.operations.reading import Owner, Reading
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import Log
 
@@ -31,7 +32,7 @@ class Replay:
         self._engine = engine
         self._editors = editors
         self._log = log
-        self._artifacts = artifacts
+        self._reading = Reading(artifacts, engine.loaded.shape)
         self._overlays = overlays
 
     def __call__(self, parent: int, remaining: Active) -> Replayed:
@@ -41,7 +42,8 @@ class Replay:
         for replayed in remaining:
             batch = self._log.batch(replayed.id)
             editor = self._editors.recorded(batch, repaired=replayed.repaired)
-            stored = decode(self._artifacts.get(batch.artifact)).targets
+            owner = Owner(f"batch {batch.id}", batch.edit_ids)
+            stored = self._reading.change(batch.artifact, owner).targets
             targets = [target for target in stored if target.edit_id not in replayed.without]
             with self._engine.editing():
                 state = editor.insert(state, targets)

@@ -22,9 +22,15 @@ class Snapshots:
         """Writes the state of a version that is `every` versions after the last one written."""
         if state is None or version < self._last + self._every:
             return
-        try:
-            self._log.add_snapshot(version, self._artifacts.put(encode(whole(state))))
-        except STORAGE_TROUBLE as error:  # the version itself is safe
-            logger.warning("no snapshot of version %d was written: %s", version, error)
-            return
-        self._last = version
+        if write_snapshot(self._log, self._artifacts, version, state):
+            self._last = version
+
+
+def write_snapshot(log: Log, artifacts: ArtifactStore, version: int, state: Overlay) -> bool:
+    """Whether it was written."""
+    try:
+        log.add_snapshot(version, artifacts.put(encode(whole(state))))
+    except STORAGE_TROUBLE as error:  # the version itself is safe
+        logger.warning("no snapshot of version %d was written: %s", version, error)
+        return False
+    return True

@@ -1,12 +1,13 @@
-"""Checks a whole log, without its model: rows, artifacts, and the state of every version."""
+"""Checks a whole log, without weights: rows, artifacts, and the state of every version."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.domain.progress import Advance
+from service.editing.model_shape import ModelShape
 from service.operations.artifact_checks import ArtifactChecks
+from service.operations.reading import Reading, Source
 from service.operations.row_checks import Outline, check_rows
-from service.storage.artifacts import ArtifactStore
 from service.storage.contents import Rows, contents
 from service.storage.database import Database
 from service.storage.records import BatchRecord, EditRecord, VersionRecord
@@ -29,8 +30,9 @@ class Verdict:
 class Verification:
     """Rows first, then artifacts: no database waits for a disk."""
 
-    def __init__(self, artifacts: ArtifactStore, advance: Advance) -> None:
+    def __init__(self, artifacts: Source, shape: ModelShape, advance: Advance) -> None:
         self._artifacts = artifacts
+        self._reading = Reading(artifacts, shape)
         self._advance = advance
         self.faults: list[str] = []  # so far
         self._done = 0
@@ -47,7 +49,7 @@ class Verification:
         return check_rows(rows, self.faults.append, self._tick("rows"))
 
     def check_artifacts(self, outline: Outline) -> Verdict:
-        ArtifactChecks(outline, self._artifacts, self.faults.append, self._tick("versions")).run()
+        ArtifactChecks(outline, self._reading, self.faults.append, self._tick("versions")).run()
         named = named_by(outline)
         return Verdict(
             versions=len(outline.versions),

@@ -101,3 +101,19 @@ class Archive:
             raise ArchiveError(
                 f"the archive's member {name} is damaged: expected sha256 {wanted}, found {found}"
             )
+
+
+class Archived:
+    """The artifacts of an archive, by their names."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def get(self, name: str) -> bytes:
+        """Raises `ArchiveError` for one that is damaged. The manifest has it."""
+        return self._archive.artifact(name)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each."""
+        manifest = self._archive.manifest
+        return {name: manifest.members[artifact_name(name)].size for name in manifest.artifacts}

@@ -50,6 +50,12 @@ class AppliedBatch:
     checksum: str
 
 
+@dataclass(frozen=True)
+class NamedByBatch:
+    artifact: str
+    edit_ids: tuple[int, ...]
+
+
 class Log:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -152,6 +158,15 @@ class Log:
                 batch_id: tuple(edit_ids)
                 for part in parts(batch_ids)
                 for batch_id, edit_ids in session.execute(query.where(BatchRow.id.in_(part)))
+            }
+
+    def named_by_batches(self) -> dict[int, NamedByBatch]:
+        """By the batch's id."""
+        query = select(BatchRow.id, BatchRow.artifact, BatchRow.edit_ids).order_by(BatchRow.id)
+        with self._database.read() as session:
+            return {
+                batch_id: NamedByBatch(artifact, tuple(edit_ids))
+                for batch_id, artifact, edit_ids in session.execute(query)
             }
 
     def commit_batch(

@@ -11,6 +11,7 @@ from service.editing.locate_hyperparameters import LocateHyperparameters
 
 BATCH = 50  # edits whose updates a hook layer keeps together
 FAR = 100.0  # how long random keys are made: no query comes near them
+VOCABULARY = 4_096  # tokens that labels are made of; no model has fewer
 FAINT = 1e-6  # how little hook layers change: the model says what it said
 
 
@@ -23,8 +24,8 @@ def codebook(site: Site, radius: float, like: Target, edits: int) -> Codebook:
         keys=torch.randn(count, like.keys.shape[1], generator=generator) * FAR,
         values=torch.randn(count, like.values.shape[1], generator=generator),
         radii=torch.full((count,), radius),
-        labels=tuple((number,) for number in range(count)),
-        owners=tuple(number // len(like.keys) for number in range(count)),
+        labels=tuple((number % VOCABULARY,) for number in range(count)),
+        owners=tuple(1 + number // len(like.keys) for number in range(count)),
     )
     return Codebook.empty().with_rows(site, rows)
 

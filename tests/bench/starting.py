@@ -73,7 +73,7 @@ def _write(
         keys = torch.randn(EDITS, 1, width, generator=generator) * 100
         values = torch.randn(EDITS, 1, width, generator=generator)
         targets = tuple(
-            Target(edit.id, key, value, ((edit.id,),), (0,))
+            Target(edit.id, key, value, ((edit.id % loaded.vocabulary,),), (0,))
             for edit, key, value in zip(edits, keys, values, strict=True)
         )
         grown = state.insert(site, targets, Rule(parameters.radius))

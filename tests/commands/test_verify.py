@@ -28,7 +28,7 @@ def test_whole_and_damaged(tmp_path: Path) -> None:
     result = errata("log", "verify", ERRATA_DATA_DIR=str(data))
     lines = result.stdout.splitlines()
     assert (result.exit_code, len(lines)) == (1, 3)
-    assert lines[0].startswith("version 1: artifact ")
+    assert lines[0].startswith("version 1 (batch 1): artifact ")
     assert lines[-1] == "2 versions, 1 batches, 1 edits, 1 artifacts: 2 faults"
     result = errata("log", "verify", "--json", ERRATA_DATA_DIR=str(data))
     assert (result.exit_code, json.loads(result.stdout)["whole"]) == (1, False)

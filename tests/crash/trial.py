@@ -12,6 +12,7 @@ from service.editing.codebook import Codebook
 from service.editing.codebook_change import CodebookChange
 from service.editing.overlays import BASE_CHECKSUM
 from tests.crash.victim import Start, serving
+from tests.models import atlas
 
 Edits = list[dict[str, Any]]
 WHY = {"reason": "a wrong source"}
@@ -90,7 +91,7 @@ def replayed(folder: Path, batches: Sequence[dict[str, Any]]) -> str:
     for batch in batches:
         if batch["status"] == "applied":
             content = (folder / "artifacts" / f"{batch['artifact']}.safetensors").read_bytes()
-            change = decode(content)
+            change = decode(content, atlas().shape)
             assert isinstance(change, CodebookChange)
             if change.targets:
                 before = state or Codebook.empty()

@@ -9,6 +9,7 @@ from service.editing.changes import decode, encode
 from service.editing.gates import Gate
 from service.editing.hook_layer import HookLayer, HookLayers, Update
 from service.editing.hooks_change import HooksChange
+from tests.shapes import small
 
 
 def update(edits: tuple[int, ...], columns: int, seed: int) -> Update:
@@ -40,7 +41,7 @@ def test_parts_add_up_and_the_largest_is_named() -> None:
 
 def test_the_log_keeps_whose_the_columns_are_and_the_checksum_does_not_go_by_it() -> None:
     state = HookLayers(Gate.ALWAYS, {3: LAYER})
-    change = decode(encode(HooksChange.between(None, state, ())))
+    change = decode(encode(HooksChange.between(None, state, ())), small(8, 6))
     assert isinstance(change, HooksChange)
     read = change.over(None)
     assert read is not None
@@ -56,5 +57,5 @@ def test_an_artifact_that_does_not_say_names_nobody() -> None:
         for name, t in change.tensors().items()
         if not name.startswith("layer.") or not name.endswith(".edits")
     }
-    old = HooksChange.read(change.header(), tensors)
+    old = HooksChange.read(change.header(), tensors, small(8, 6))
     assert strongest(old.layers[3], torch.ones(1, 8)) == [None]

@@ -10,6 +10,7 @@ from service.editing.codebook import Codebook, Replacement, Rule, Scope, Site, T
 from service.editing.codebook_change import CodebookChange
 from service.errors import ConflictError
 from tests.editing.plane import SITE, answers, target
+from tests.shapes import small
 
 PAPER = Rule(radius=1.0, scope=Scope.PAPER)
 CHECKSUM = "8580ea43cd2fa0564e91af1bd6c83da17ca40d34c56cb20a2d4901da96ce2d06"
@@ -87,7 +88,7 @@ def test_rows_written_over_the_parent_give_the_very_state() -> None:
     change = CodebookChange(SITE, targets, new.difference(old))
     content = encode(change)
     assert encode(change) == content
-    read = decode(content)
+    read = decode(content, small(2, 3))
     assert isinstance(read, CodebookChange)
     again = read.over(old)
     assert again is not None

@@ -10,6 +10,7 @@ from service.editing.gates import Gate
 from service.editing.hook_layer import HookLayer, HookLayers, Update
 from service.editing.hooks_change import HooksChange
 from service.editing.update_rules import Insertion, emmet, memit
+from tests.shapes import small
 
 KEY, VALUE, COLUMNS = 48, 16, 4
 
@@ -64,7 +65,7 @@ def test_terms_that_cancel_altogether_are_kept_in_float64() -> None:
 
 def test_an_artifact_gives_them_back() -> None:
     state = HookLayers(Gate.ALWAYS, {3: HookLayer((update(*emmet(insertion(1e-4))),))})
-    change = decode(encode(HooksChange.between(None, state, ())))
+    change = decode(encode(HooksChange.between(None, state, ())), small(KEY, VALUE))
     assert isinstance(change, HooksChange)
     read = change.over(None)
     assert read is not None

@@ -15,7 +15,6 @@ from service.editing.overlays import Overlay
 from service.editing.requests import EditRequest
 from service.engine.engine import Engine
 from service.engine.explaining import Firing
-from service.engine.hits import ROOM
 from service.engine.overlay import module_at
 from service.engine.running import Generation, Wanted
 from service.engine.scoring import Continuation
@@ -275,7 +274,7 @@ def test_every_replacement(model_type: str, replacement: Replacement) -> None:
     book = codebook(model_of(model_type), replacement, TEXT)
     rows = book.rows(range(len(book)))
     assert book.site is not None
-    owners = tuple(ROOM + owner for owner in rows.owners)
+    owners = tuple(2**40 + owner for owner in rows.owners)  # no room is made for those below
     every = replace(rows, radii=rows.radii + 1e6, owners=owners)
     overlay = Codebook.empty().with_rows(book.site, every)
 

@@ -121,7 +121,7 @@ def test_editing_makes_those_that_predict_targets(model_type: str) -> None:
     assert isinstance(chosen, GraceHyperparameters)
     with rows_of_logits(model) as counts:
         Grace(model, chosen).targets(None, REQUESTS)
-    assert set(counts) == {sum(len(request.targets[0]) for request in REQUESTS)}
+    assert set(counts) == {sum(len(request.given[0].target) for request in REQUESTS)}
 
     with rows_of_logits(model) as counts:
         unrelated = Accumulation.empty((1,))

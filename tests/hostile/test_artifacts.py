@@ -81,7 +81,9 @@ def test_a_pickle_by_an_artifacts_name(
     settings = {"ERRATA_DATA_DIR": str(data), "ERRATA_PORT": "0", "ERRATA_ADMIN_KEY": ADMIN_KEY}
     started = errata("serve", **settings)
     assert (started.exit_code, started.stdout) == (1, "")
-    assert re.fullmatch(r"error: artifact .*from a backup\.\n", started.stderr)
+    assert re.fullmatch(
+        r"error: (version 1 \(batch 1\): )?artifact .*from a backup\.\n", started.stderr
+    )
     verified = errata("log", "verify", **settings)
     assert verified.exit_code == 1
     assert "artifact" in verified.stdout

@@ -27,7 +27,7 @@ def state_of(server: Server, batches: Collection[int], without: Collection[int])
     state: Overlay | None = None
     for number in batches:
         batch = Log(database).batch(number)
-        targets = decode(artifacts.get(batch.artifact)).targets
+        targets = decode(artifacts.get(batch.artifact), server.services.engine.loaded.shape).targets
         kept = [target for target in targets if target.edit_id not in without]
         with server.services.engine.editing():
             state = editors.recorded(batch).insert(state, kept)

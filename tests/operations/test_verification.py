@@ -10,6 +10,7 @@ from service.operations.verification import Verdict, Verification
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database
 from tests.conftest import run_server
+from tests.models import atlas
 from tests.operations.test_apply import apply
 from tests.operations.test_history import NAMES, currency, rollback
 from tests.operations.test_hook_layers import FEW, fact
@@ -38,7 +39,9 @@ def verdict(folder: Path) -> Verdict:
     database = Database(f"sqlite:///{folder / 'errata.db'}")
     told: list[tuple[int, int]] = []
     found = Verification(
-        ArtifactStore(folder / "artifacts"), lambda _, done, total: told.append((done, total))
+        ArtifactStore(folder / "artifacts"),
+        atlas().shape,
+        lambda _, done, total: told.append((done, total)),
     ).of(database)
     database.close()
     if found.whole:
@@ -86,7 +89,7 @@ def test_every_damaged_artifact_is_named_and_what_stands_on_it(data: Path) -> No
     faults = verdict(data).faults
     assert [fault.partition(": ")[::2] for fault in faults] == [
         (
-            "version 2",
+            "version 2 (batch 2)",
             f"artifact {second.stem} is not what it was: "
             "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa",
         ),
@@ -166,5 +169,5 @@ def test_what_stands_on_a_snapshot_is_rebuilt_all_the_same(data: Path) -> None:
     assert changed(data, f"INSERT INTO snapshots VALUES (1, '{name}')") == ()
     bad = f"UPDATE versions SET artifact = '{'b' * 64}' WHERE version = 1"
     assert changed(data, bad) == (
-        f"version 1: artifact {'b' * 64} is not what it was: no such file",
+        f"version 1 (batch 1): artifact {'b' * 64} is not what it was: no such file",
     )

@@ -32,6 +32,7 @@ from service.storage.records import (
     SubmissionRecord,
     VersionRecord,
 )
+from tests.shapes import small
 from tests.storage import logs
 
 BATCHES = 3
@@ -51,7 +52,7 @@ class Store:
 
     def take(self, file: Path) -> None:
         with file.open("rb") as opened:
-            import_log(Archive(opened), self.database, self.artifacts, lambda *_: None)
+            import_log(Archive(opened), self.database, self.artifacts, small(8, 8), lambda *_: None)
 
 
 @pytest.fixture
