@@ -12,6 +12,7 @@ from service.editing.scripts import is_spaced, is_word
 
 # What goes on with a number: 1210 + .5, 1,210 + ,000, 1882 + -83.
 NUMBER = re.compile(r"[.,:/‐‑-]?\d")
+SEPARATORS = frozenset(".,:/")  # alone, they end a number or go on with it
 HYPHENATED = re.compile(r"[‐‑-]\w")  # Guinea + -Bissau
 # The sign of bytes that are no whole character yet.
 PARTIAL = "\N{REPLACEMENT CHARACTER}"
@@ -45,18 +46,27 @@ class WordEnds:
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary
         self._ends = ends
-        self._after = lru_cache(maxsize=2)(self._mask)
+        self._after = lru_cache(maxsize=4)(self._mask)
 
-    def after(self, target: str) -> Tensor:
+    def after(self, target: str, *, surely: bool = False) -> Tensor:
         """[vocabulary] bool: the tokens that may follow `target`, and leave its last word as it
-        is.
+        is; `surely` none that may yet go on with a number.
         """
-        return self._after(target[-1].isdigit())
+        return self._after(target[-1].isdigit(), surely)
 
-    def _mask(self, number: bool) -> Tensor:
+    def goes_on(self, target: str, token: int, follower: int) -> bool:
+        """Whether two tokens behind `target` make its last word longer."""
+        return lengthens(target, str(self._tokenizer.decode([token, follower])))
+
+    def _mask(self, number: bool, surely: bool) -> Tensor:
         sample = "0" if number else "a"
+        barred = SEPARATORS if number and surely else frozenset()
         allowed = [
-            bool(text) and PARTIAL not in text and text[0] != "-" and not lengthens(sample, text)
+            bool(text)
+            and PARTIAL not in text
+            and text[0] != "-"
+            and text not in barred
+            and not lengthens(sample, text)
             for text in self._texts()
         ]
         mask = torch.zeros(self._vocabulary, dtype=torch.bool)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from service.domain.edits import Format
 from service.domain.fair_lock import FairLock
@@ -142,11 +142,19 @@ class Engine:
         """After each text (token ids), which ends with one of `targets`, the token that the base
         model finds likeliest among those that do not lengthen the target's last word.
         """
-        found: list[int] = []
-        for part in parts([len(text) for text in texts]):
-            allowed = [self._word_ends.after(target) for target in targets[part]]
-            with self.still():
-                found += next_tokens(self.loaded.model, None, texts[part], torch.stack(allowed))
+        ends = self._word_ends
+        found = self._likeliest(texts, [ends.after(target) for target in targets])
+        # A number's point may end a sentence, or go on with the number.
+        numbers = [i for i, target in enumerate(targets) if target[-1].isdigit()]
+        behind = self._likeliest([(*texts[i], found[i]) for i in numbers])
+        wrong = [
+            i
+            for i, other in zip(numbers, behind, strict=True)
+            if ends.goes_on(targets[i], found[i], other)
+        ]
+        masks = [ends.after(targets[i], surely=True) for i in wrong]
+        for i, token in zip(wrong, self._likeliest([texts[i] for i in wrong], masks), strict=True):
+            found[i] = token
         return found
 
     def turn_end(self) -> tuple[int, ...]:
@@ -231,6 +239,17 @@ class Engine:
                 found += score(
                     self.loaded.model, overlay, continuations[part], hits, explain=explain
                 )
+        return found
+
+    def _likeliest(
+        self, texts: Sequence[Sequence[int]], allowed: Sequence[Tensor] | None = None
+    ) -> list[int]:
+        """The base model's first choice after each text, among its `allowed` tokens if given."""
+        found: list[int] = []
+        for part in parts([len(text) for text in texts]):
+            masks = None if allowed is None else torch.stack(list(allowed[part]))
+            with self.still():
+                found += next_tokens(self.loaded.model, None, texts[part], masks)
         return found
 
     def _cut(self, wanted: Wanted) -> Wanted:
