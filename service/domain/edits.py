@@ -56,6 +56,8 @@ class Edit:
 
 
 ALREADY_TRUE = "already true"
+# Editors that go by the prompt alone; all others need the subject's place in it.
+WITHOUT_SUBJECT = ("grace",)
 
 
 def warnings_of(prompt: str, subject: str | None) -> tuple[str, ...]:
