@@ -1,78 +1,33 @@
 """The types of request fields, with their bounds."""
 
-import json
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr
 
 from service.api.dependencies import PAST_IDS
+from service.domain.bounds import MAX_CHARACTERS, check_metadata, check_text
 from service.operations.ask import NEW_TOKENS
 
-# Far above any prompt of `max_prompt_tokens`; keeps the tokenizer from chewing on a whole body.
-MAX_CHARACTERS = 65_536
 # Percent-encoded, at 12 bytes each at most, these fit into what is read of a request's head.
 MAX_QUERY_CHARACTERS = 4_096
-MAX_PARAPHRASES = 32
-MAX_NEIGHBORHOOD = 64
-MAX_METADATA_BYTES = 16_384
-MAX_METADATA_DEPTH = 32
-MAX_TARGETS = 64
 MAX_HYPERPARAMETERS = 32
-
-
-def _check_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must hold more than white space")
-    return check_characters(text)
-
-
-def check_characters(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not hold NUL characters")
-    return text
-
-
-def _check_metadata(metadata: object) -> object:
-    if _is_deeper(metadata, MAX_METADATA_DEPTH):
-        raise ValueError(f"is nested more than {MAX_METADATA_DEPTH} levels deep")
-    try:
-        text = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise ValueError("must not hold lone surrogates") from None
-    except ValueError:
-        raise ValueError("must hold no NaN and no infinity") from None
-    if size > MAX_METADATA_BYTES:
-        raise ValueError(f"has {size} bytes as JSON, at most {MAX_METADATA_BYTES} are taken")
-    # Without its escaped backslashes, so that a text which only spells the escape passes.
-    if r"\u0000" in text.replace(r"\\", ""):
-        raise ValueError("must not hold NUL characters")
-    return metadata
-
-
-def _is_deeper(value: object, levels: int) -> bool:
-    """Whether lists and objects are nested in each other more than `levels` deep."""
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def _listed(one_or_more: object) -> object:
     return [one_or_more] if isinstance(one_or_more, str) else one_or_more
 
 
-# What `_check_text` asks for, as the document can say it: Python's white space has some characters
+# What `check_text` asks for, as the document can say it: Python's white space has some characters
 # more than JSON Schema's.
 NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"}
 Text = Annotated[
     StrictStr,
     Field(max_length=MAX_CHARACTERS, json_schema_extra=NOT_BLANK),
-    AfterValidator(_check_text),
+    AfterValidator(check_text),
 ]
-Metadata = Annotated[dict[str, Any], BeforeValidator(_check_metadata)]
+Metadata = Annotated[dict[str, Any], BeforeValidator(check_metadata)]
 Hyperparameters = Annotated[
-    dict[str, Any], BeforeValidator(_check_metadata), Field(max_length=MAX_HYPERPARAMETERS)
+    dict[str, Any], BeforeValidator(check_metadata), Field(max_length=MAX_HYPERPARAMETERS)
 ]
 FORMAT = "`chat` puts it through the model's chat template, as a user's message"
 WholeNumber = Annotated[int, Field(strict=True)]
@@ -123,5 +78,5 @@ EXPLAIN = "adds which edits fired at which token, and how near"
 Explain = Annotated[StrictBool, Field(description=EXPLAIN)]
 VersionField = Annotated[WholeNumber, Field(ge=0, lt=PAST_IDS)]
 Reason = Annotated[
-    StrictStr, Field(max_length=1_000, json_schema_extra=NOT_BLANK), AfterValidator(_check_text)
+    StrictStr, Field(max_length=1_000, json_schema_extra=NOT_BLANK), AfterValidator(check_text)
 ]

@@ -6,9 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationInfo, f
 
 from service.api.fields import (
     FORMAT,
-    MAX_NEIGHBORHOOD,
-    MAX_PARAPHRASES,
-    MAX_TARGETS,
     STREAM,
     Count,
     Explain,
@@ -27,6 +24,7 @@ from service.api.fields import (
     VersionField,
     WholeNumber,
 )
+from service.domain.bounds import MAX_NEIGHBORHOOD, MAX_PARAPHRASES, MAX_TARGETS
 from service.domain.edits import Correction, Format
 from service.domain.subjects import places_of, warnings_of
 from service.engine.sampling import Sampling, any_seed

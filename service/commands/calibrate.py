@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.atlas import EDITS_FILE
+from service.commands.edit_sets import FORMS, SkipBadOption, edit_set, subject_for
 from service.commands.local import or_fail
 from service.commands.output import Exit, fail, out, print_table
 from service.commands.progress import progress_bar
-from service.evaluation.datasets import DatasetError, read_records
 from service.settings import EditorName, load_settings
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -27,10 +27,11 @@ def calibrate(
         Path,
         typer.Argument(help="Where to write the preset; trials lie beside it.", dir_okay=False),
     ],
-    editor: Annotated[EditorName, typer.Option(metavar="NAME", help="Which editor.")] = "coachhook",
-    dataset: Annotated[
-        Path, typer.Option(help="Atlas's, CounterFact's or zsRE's form.", dir_okay=False)
-    ] = EDITS_FILE,
+    editor_name: Annotated[
+        EditorName | None,
+        typer.Option("--editor", metavar="NAME", help="Default: ERRATA_EDITOR."),
+    ] = None,
+    dataset: Annotated[Path, typer.Option(help=FORMS, dir_okay=False)] = EDITS_FILE,
     limit: Annotated[int, typer.Option(min=1, help="How many facts that the model knows.")] = 60,
     batch: Annotated[int, typer.Option(min=1, help="Edits applied together.")] = 20,
     given: Annotated[
@@ -42,21 +43,23 @@ def calibrate(
             "--try", metavar="NAME=[VALUE,...]", help="Values to try, as JSON; may be repeated."
         ),
     ] = None,
+    skip_bad: SkipBadOption = False,
 ) -> None:
     """Try a grid of hyperparameters on counterfactual edits of facts that the model knows.
 
-    The best are written as a preset, which a server takes by ERRATA_PRESET.
+    The model and its settings are those that `errata serve --help` lists. The best are written as a
+    preset, which a server takes by ERRATA_PRESET.
 
     The best have the highest S, the harmonic mean of ES, PS and NS. Trials that an earlier run made
     are not made again.
     """
     options = _options(tried or [])
     with or_fail():
-        settings = load_settings()
-        try:
-            records = read_records(dataset, None)
-        except DatasetError as error:
-            fail(str(error), Exit.REFUSED)
+        settings = load_settings(**({"editor": editor_name} if editor_name else {}))
+        editor = settings.editor
+        records = edit_set(
+            dataset, skip_bad=skip_bad, subject=subject_for(editor), beyond="not measured"
+        ).records
         # torch and transformers take seconds to import.
         from service.app import build_editors, load
         from service.editing.hyperparameters import default_grid

@@ -37,10 +37,16 @@ def own_server(data_dir: Path, **settings: str) -> Iterator[Client]:
         "ERRATA_DATA_DIR": str(data_dir),
         # Its log is its own: empty is the default, in the data directory.
         "ERRATA_DATABASE_URL": "",
+        "ERRATA_DATABASE_PASSWORD_FILE": "",
         "ERRATA_ARTIFACTS_URL": "",
         "ERRATA_HOST": "127.0.0.1",
         "ERRATA_PORT": str(port),
         "ERRATA_ADMIN_KEY": key,
+        "ERRATA_ADMIN_KEY_FILE": "",
+        # It does everything itself, for one client that waits for every answer.
+        "ERRATA_ROLE": "",
+        "ERRATA_RATE_LIMIT": "",
+        "ERRATA_MAX_CONCURRENT_PER_KEY": "",
     }
     # A command that is told to stop would leave its child behind.
     before = signal.signal(signal.SIGTERM, _leave)

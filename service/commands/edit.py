@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +11,22 @@ import typer
 from rich.progress import Progress
 
 from service.commands.client import Client, client
-from service.commands.output import Exit, JsonOption, err, fail, out, print_json, print_table
+from service.commands.edit_sets import FORMS, SkipBadOption, edit_set, of_edits
+from service.commands.output import Exit, JsonOption, err, out, print_json, print_table, visible
+from service.evaluation.datasets import Subject
+from service.evaluation.datasets.bodies import body_of
 
 EDITS_PER_REQUEST = 200
+BYTES_PER_REQUEST = 1 << 19  # half of what a server takes by default
 WAIT_S = 30
+
+
+@dataclass(frozen=True)
+class Given:
+    """An edit as it is handed in."""
+
+    body: dict[str, Any]
+    place: str = ""  # in a file
 
 
 def edit(
@@ -38,9 +52,10 @@ def edit(
         typer.Option(
             dir_okay=False,
             metavar="FILE",
-            help="Edits as a JSON list or as JSON lines, instead of PROMPT and TARGET_NEW.",
+            help=f"Edits, instead of PROMPT and TARGET_NEW. {FORMS}",
         ),
     ] = None,
+    skip_bad: SkipBadOption = False,
     wait: Annotated[bool, typer.Option(help="Follow the edits until they are applied.")] = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,9 +70,9 @@ def edit(
     }
     given = {name: value for name, value in one.items() if value is not None}
     if file is not None and not given:
-        edits = _read(file)
-    elif file is None and {"prompt", "target_new"} <= given.keys():
-        edits = [given]
+        edits = _read(file, skip_bad)
+    elif file is None and {"prompt", "target_new"} <= given.keys() and not skip_bad:
+        edits = [Given(given)]
     else:
         raise typer.BadParameter("give PROMPT and TARGET_NEW, or --file and neither")
     with client() as server:
@@ -73,54 +88,46 @@ def edit(
             raise typer.Exit(Exit.REFUSED)
 
 
-def _read(file: Path) -> list[Any]:
-    """The edits of a file: a list, `{"edits": [...]}`, one edit, or one on each line."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{file} can't be read: {error}", Exit.REFUSED)
-    try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return _read_lines(file, text, str(error))
-    edits = whole.get("edits", [whole]) if isinstance(whole, dict) else whole
-    if not isinstance(edits, list) or not edits:
-        fail(f"{file} holds no edits", Exit.REFUSED)
-    return edits
+def _read(file: Path, skip_bad: bool) -> list[Given]:
+    found = edit_set(
+        file, skip_bad=skip_bad, subject=Subject.SPAN, beyond="kept in the edits' metadata"
+    )
+    given, left_out = [], Counter[str]()
+    for record in found.records:
+        body, not_taken = body_of(record)
+        given.append(Given(body, str(record.place)))
+        left_out.update(not_taken)
+    if left_out:
+        err.print(visible(f"{file}: left out, for its size: {of_edits(left_out)}"), soft_wrap=True)
+    return given
 
 
-def _read_lines(file: Path, text: str, why_not_json: str) -> list[Any]:
-    edits = []
-    # Not `splitlines`: it also splits at characters that JSON allows within a string.
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                edits.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                if not edits:
-                    fail(f"{file} is not JSON: {why_not_json}", Exit.REFUSED)
-                fail(f"{file}, line {number}, is not JSON: {error}", Exit.REFUSED)
-    if not edits:
-        fail(f"{file} holds no edits", Exit.REFUSED)
-    return edits
-
-
-def _hand_in(server: Client, edits: list[Any]) -> list[dict[str, Any]]:
+def _hand_in(server: Client, edits: list[Given]) -> list[dict[str, Any]]:
     queued: list[dict[str, Any]] = []
-    for start in range(0, len(edits), EDITS_PER_REQUEST):
+    for some in _requests(edits):
         try:
-            body = {"edits": edits[start : start + EDITS_PER_REQUEST]}
-            queued += server.post("/edits", body)["edits"]
+            queued += server.post("/edits", {"edits": [one.body for one in some]})["edits"]
         except typer.Exit:
-            if queued:
+            if some[0].place:
                 # The server counts within a request.
-                err.print(
-                    f"the file's first {start} edits are queued ({_span(queued)}); "
-                    "edits[0] is the one after them",
-                    soft_wrap=True,
-                )
+                before = f"{len(queued)} edits are queued ({_span(queued)}); " if queued else ""
+                err.print(visible(f"{before}edits[0] is {some[0].place}"), soft_wrap=True)
             raise
     return queued
+
+
+def _requests(edits: list[Given]) -> Iterator[list[Given]]:
+    """As many edits in each as a request takes."""
+    some: list[Given] = []
+    size = 0
+    for one in edits:
+        more = len(json.dumps(one.body))
+        if some and (len(some) == EDITS_PER_REQUEST or size + more > BYTES_PER_REQUEST):
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += more
+    yield some
 
 
 def _follow(server: Client, queued: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -61,3 +61,5 @@ class Edit:
 
 
 ALREADY_TRUE = "already true"
+# Editors that go by the prompt alone; all others need the subject's place in it.
+WITHOUT_SUBJECT = ("grace",)

@@ -92,6 +92,6 @@ def _correction(record: Record, editor: str, given: int) -> Correction:
         record.prompt,
         record.target_new,
         editor,
-        subject=record.subject,
+        subject=record.span,
         paraphrases=record.paraphrases[:given],
     )

@@ -2,6 +2,8 @@
 
 ES, PS and NS as Meng et al. 2022 define them (appendix): shares of edits, or of prompts, where one
 target is likelier than the other. Their exact twins ask for the whole target by greedy decoding.
+Where a set gives several right answers, each of them is right: the likeliest is compared, and one
+that is said suffices.
 """
 
 from collections.abc import Sequence
@@ -16,12 +18,19 @@ class Said:
     greedy: bool  # greedy decoding says the whole target
 
 
+def any_of(said: Sequence[Said]) -> Said | None:
+    """What a model says of the right answers to one prompt; None if there are none."""
+    if not said:
+        return None
+    return Said(max(one.logprob for one in said), any(one.greedy for one in said))
+
+
 @dataclass(frozen=True)
 class Asked:
     """One prompt with two targets: the one that it should have, and the other."""
 
     wanted: Said
-    other: Said
+    other: Said | None  # None where the dataset names none: nothing can be compared
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ def figures(
 
 
 def likelier(asked: Sequence[Asked]) -> float | None:
-    return _share([one.wanted.logprob > one.other.logprob for one in asked])
+    return _share([one.wanted.logprob > one.other.logprob for one in asked if one.other])
 
 
 def said(asked: Sequence[Asked]) -> float | None:

@@ -14,7 +14,7 @@ def markdown(report: Report) -> str:
         ("paraphrase, exact", _percent(found.paraphrase_exact)),
         ("neighbourhood, exact", _percent(found.neighborhood_exact)),
         *(
-            (f"ERR, ES after {point.edits} edits", f"{point.err:.1%}, {point.efficacy:.1%}")
+            (f"ERR, ES after {point.edits} edits", f"{point.err:.1%}, {_percent(point.efficacy)}")
             for point in report.retention
         ),
         ("TRR", _percent(report.trr)),

@@ -1,13 +1,15 @@
 """Runs an edit set through a server, batch after batch, and asks it what came of it."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from service.domain.bounds import MAX_TARGETS
 from service.domain.progress import Advance
 from service.evaluation.datasets import Record
 from service.evaluation.figures import Asked, Figures, Said, figures, likelier, said
+from service.evaluation.questions import Question, of_neighbors, of_paraphrases, of_prompts
 from service.evaluation.unrelated import PROMPTS
 
 WAIT_S = 60  # of one long poll
@@ -37,7 +39,7 @@ class Retention:
 
     edits: int
     err: float  # the share that is said
-    efficacy: float  # ES
+    efficacy: float | None  # ES; None where the dataset names no true answers
 
 
 @dataclass(frozen=True)
@@ -74,20 +76,18 @@ def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advan
         done = numbers[-1] + 1
         advance("applying", done, len(records))
         if fresh and (number % how.every == 0 or done == len(records)):
-            asked = _prompts(server, records[:done])
-            retention.append(Retention(done, said(asked) or 0.0, likelier(asked) or 0.0))
+            asked = [_ask(server, one) for one in of_prompts(records[:done])]
+            retention.append(Retention(done, said(asked) or 0.0, likelier(asked)))
+    questions = {
+        "asking prompts": of_prompts(records),
+        "asking paraphrases": of_paraphrases(records, how.given),
+        "asking neighbours": of_neighbors(records),
+    }
     found = figures(
-        _prompts(server, _shown(records, "asking prompts", advance)),
-        [
-            _ask(server, prompt, record.target_new, record.target_true)
-            for record in _shown(records, "asking paraphrases", advance)
-            for prompt in record.paraphrases[how.given :]
-        ],
-        [
-            _ask(server, neighbor.prompt, neighbor.answer, record.target_new)
-            for record in _shown(records, "asking neighbours", advance)
-            for neighbor in record.neighborhood
-        ],
+        *(
+            [_ask(server, one) for one in _shown(asked_now, what, advance)]
+            for what, asked_now in questions.items()
+        )
     )
     about = server.get("/version")
     return Report(
@@ -121,8 +121,7 @@ def _apply(server: Server, records: Sequence[Record], given: int) -> None:
     edits = [
         {
             "prompt": r.prompt,
-            # Some datasets name subjects otherwise than their prompts do.
-            "subject": r.subject if r.subject in r.prompt else None,
+            "subject": r.span,
             "target_new": r.target_new,
             "paraphrases": r.paraphrases[:given],
         }
@@ -133,20 +132,19 @@ def _apply(server: Server, records: Sequence[Record], given: int) -> None:
             pass
 
 
-def _shown(records: Sequence[Record], what: str, advance: Advance) -> Iterator[Record]:
-    for number, record in enumerate(records, 1):
-        yield record
-        advance(what, number, len(records))
+def _shown(questions: Sequence[Question], what: str, advance: Advance) -> Iterator[Question]:
+    for number, question in enumerate(questions, 1):
+        yield question
+        advance(what, number, len(questions))
 
 
-def _prompts(server: Server, records: Iterable[Record]) -> list[Asked]:
-    return [_ask(server, r.prompt, r.target_new, r.target_true) for r in records]
-
-
-def _ask(server: Server, prompt: str, wanted: str, other: str) -> Asked:
-    scores = server.post("/score", {"prompt": prompt, "targets": [wanted, other]})["scores"]
-    first, second = (Said(score["logprob"], score["greedy"]) for score in scores)
-    return Asked(first, second)
+def _ask(server: Server, question: Question) -> Asked:
+    said: list[Said] = []
+    for start in range(0, len(question.targets), MAX_TARGETS):
+        some = question.targets[start : start + MAX_TARGETS]
+        scores = server.post("/score", {"prompt": question.prompt, "targets": some})["scores"]
+        said += [Said(score["logprob"], score["greedy"]) for score in scores]
+    return question.answered(said)
 
 
 def _unrelated(server: Server) -> float:

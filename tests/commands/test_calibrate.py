@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.processes import errata
 
-ALL = ("--editor", "grace", "--limit", "6", "--batch", "3")
+ALL = ("--limit", "6", "--batch", "3")
 
 
 def test_the_best_of_a_grid_becomes_a_preset(tmp_path: Path) -> None:
@@ -48,3 +48,15 @@ def test_what_cannot_be_tried(tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert refused.stderr.startswith(f"error: the preset {notes} is none: ")
     assert not (tmp_path / "notes.trials.json").exists()
+
+
+def test_the_editor_is_the_environments_and_faults_are_found_first(tmp_path: Path) -> None:
+    file = tmp_path / "set.json"
+    file.write_text('[{"prompt": "Rome is in", "target_new": "Peru", "target_true": "Italy"}]')
+    preset = str(tmp_path / "preset.json")
+    variables = {"ERRATA_DATA_DIR": str(tmp_path / "data"), "ERRATA_EDITOR": "memit"}
+    found = errata("calibrate", preset, "--dataset", str(file), **variables)
+    assert found.exit_code == 1
+    assert "record 1 (line 1): subject: is missing, and the editor goes by it" in found.stderr
+    own = errata("calibrate", preset, "--dataset", str(file), "--editor", "grace", **variables)
+    assert own.stderr == f"error: the model knows none of the facts of {file}\n"

@@ -100,15 +100,21 @@ def test_a_file_is_summed_up(cli: Cli, tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (None, " can't be read: [Errno 2] No such file or directory: '{file}'"),
-        (b"\xff", " can't be read: 'utf-8' codec can't decode byte 0xff in position 0"),
+        (b"\xff", ", line 1: is not UTF-8: invalid start byte"),
         (b"", " holds no edits"),
         (b"\n \n", " holds no edits"),
         (b"[]", " holds no edits"),
-        (b'{"edits": {}}', " holds no edits"),
-        (b'"text"', " holds no edits"),
-        (b'[{"prompt": "a"},\n', " is not JSON: Expecting value: line 2 column 1 (char 18)"),
-        (b'{"prompt": "a"}\n{"prom', ", line 2, is not JSON: Unterminated string starting at"),
-        (b"[" * 100_000, " is not JSON: maximum recursion depth exceeded"),
+        (b'{"edits": {}}', ", record 1 (line 1): has none of the fields requested_rewrite, "),
+        (b'"text"', ", record 1 (line 1): must be a JSON object; --skip-bad leaves it out\n"),
+        (b'[{"prompt": "a"},\n', ", line 2: is not JSON: Expecting value\n"),
+        (
+            b'{"prompt": "a", "target_new": "b"}\n{"prom',
+            ", record 2 (line 2): is not JSON: Unterminated string starting at",
+        ),
+        (b"[" * 100_000, ", line 1: is nested too deeply\n"),
+        (b'[{"prompt": "a"}]', ", record 1 (line 1): target_new: Field required; --skip-bad"),
+        (b'[{"prompt": NaN}]', ", record 1 (line 1): holds NaN, which is no JSON number"),
+        (b'[{"prompt": "a", "target_new": ""}]', ": 1 edit without a new target left out\n"),
     ],
 )
 def test_a_file_that_holds_no_edits(content: bytes | None, reason: str, tmp_path: Path) -> None:
@@ -117,24 +123,78 @@ def test_a_file_that_holds_no_edits(content: bytes | None, reason: str, tmp_path
         file.write_bytes(content)
     result = errata("edit", "--file", str(file))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"error: {file}{reason.format(file=file)}")
-    assert result.stderr.count("\n") == 1
+    said = result.stderr.removeprefix("error: ")
+    assert said.startswith(f"{file}{reason.format(file=file)}")
+    assert said.count("\n") == 1 + ("left out" in said)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ('[{"prompt": "a"}]', "edits[0].target_new: Field required"),
-        ('[{"prompt": "a", "target_new": NaN}]', "body: is not JSON: NaN is not a JSON number"),
-        ("[7]", "edits[0]: must be a JSON object"),
-    ],
-)
-def test_a_file_with_a_bad_edit(content: str, reason: str, cli: Cli, tmp_path: Path) -> None:
-    file = tmp_path / "edits.json"
-    file.write_text(content)
-    result = cli("edit", "--file", str(file))
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"error: 422 Unprocessable Entity: {reason}\n"
+def test_a_published_set_is_handed_in_whole(cli: Cli, tmp_path: Path) -> None:
+    """Rephrasings and neighbours go along; what is beyond an edit is kept, and told."""
+    file = tmp_path / "set.json"
+    fact = {
+        "subject": "Bulgaria",
+        "src": "The capital of Bulgaria is",
+        "alt": "Plovdiv",
+        "answers": ["Sofia"],
+        "rephrase": "Bulgaria's capital is",
+        "loc": "The capital of Poland is",
+        "loc_ans": "Warsaw",
+        "portability": {"New Question": "Where does Bulgaria's parliament meet?"},
+    }
+    file.write_text(json.dumps([fact, {**fact, "alt": ""}, {**fact, "alt": 7, "case_id": 3}]))
+    refused = cli("edit", "--file", str(file))
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    bad = f"{file}, record 3 (line 1), case_id 3: alt: Input should be a valid string"
+    assert refused.stderr == f"error: {bad}; --skip-bad leaves it out\n"
+
+    result = cli("edit", "--file", str(file), "--skip-bad", "--json")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        bad,
+        f"{file}: 1 bad record left out",
+        f"{file}: 1 edit without a new target left out",
+        f"{file}: kept in the edits' metadata: portability (1 edit)",
+    ]
+    (edit,) = handed_in(result.stdout)
+    assert (edit["prompt"], edit["target_new"], edit["target_true"]) == (
+        "The capital of Bulgaria is",
+        "Plovdiv",
+        "Sofia",
+    )
+    assert edit["paraphrases"] == ["Bulgaria's capital is"]
+    assert edit["neighborhood"] == ["The capital of Poland is"]
+    assert edit["metadata"] == {"portability": fact["portability"]}
+
+
+def test_many_bad_records_are_listed_to_a_bound(tmp_path: Path) -> None:
+    file = tmp_path / "set.jsonl"
+    file.write_text('{"prompt": "a\\u001b[2J"}\n' * 25)
+    result = errata("edit", "--file", str(file), ERRATA_URL="http://127.0.0.1:9")
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert lines[0] == f"{file}, record 1 (line 1): target_new: Field required"
+    assert lines[20:] == [
+        "... and 5 more",
+        f"error: {file} holds 25 bad records; --skip-bad leaves them out",
+    ]
+
+
+def test_what_metadata_cannot_hold_is_told(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "set.jsonl"
+    beyond = {"orig": ["x" * 17_000], "questions": ["q"], "ground_truth": "lev"}
+    file.write_text(json.dumps({**EURO, **beyond}))
+    result = cli("edit", "--file", str(file), "--json")
+    assert result.stderr.splitlines()[-1] == f"{file}: left out, for its size: orig (1 edit)"
+    assert handed_in(result.stdout)[0]["metadata"] == {"questions": ["q"]}
+
+
+def test_large_edits_are_handed_in_by_what_a_request_takes(cli: Cli, tmp_path: Path) -> None:
+    """Seventy of them are more than the 1 MiB that a server takes."""
+    file = tmp_path / "edits.jsonl"
+    large = {**EURO, "metadata": {"note": "x" * 16_000}}
+    file.write_text(f"{json.dumps(large)}\n" * 70)
+    result = cli("edit", "--file", str(file), "--no-wait")
+    assert result.exit_code == 0, result.stderr
 
 
 def test_a_long_file_says_how_far_it_was_taken(tmp_path: Path) -> None:
@@ -147,7 +207,7 @@ def test_a_long_file_says_how_far_it_was_taken(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
         "error: 422 Unprocessable Entity: edits[0].prompt: must hold more than white space\n"
-        "the file's first 200 edits are queued (edits 7 to 206); edits[0] is the one after them\n"
+        f"200 edits are queued (edits 7 to 206); edits[0] is {file}, record 201 (line 1)\n"
     )
 
 
@@ -231,6 +291,7 @@ def test_progress_is_on_stderr(child: Child) -> None:
         ("a prompt", "target", "--file=edits.json"),
         ("--file=edits.json", "--subject=prompt"),
         ("--file=edits.json", "--paraphrase=prompt"),
+        ("a prompt", "target", "--skip-bad"),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:

@@ -1,14 +1,17 @@
 """`errata evaluate`, with a server of its own."""
 
+import gzip
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
 from subprocess import DEVNULL
 
 import psutil
+import pytest
 
-from service.atlas import EDITS_FILE
+from service.atlas import EDITS_FILE, MODEL_DIR
 from tests.processes import ERRATA, POLL_S, READY_WITHIN_S, child_environment, errata
 
 
@@ -28,9 +31,58 @@ def test_an_evaluation_and_its_resumption(tmp_path: Path) -> None:
 
     again = errata("evaluate", "--limit", "6", "--json", str(figures))
     assert again.exit_code == 1
-    assert "figures.store is there from an earlier evaluation" in again.stderr
+    assert again.stderr == (
+        f"error: {figures.with_suffix('.store')} is there from an earlier evaluation: --resume "
+        "goes on with it, --fresh removes it and begins anew\n"
+    )
+    other = errata("evaluate", "--editor", "memit", "--json", str(figures), "--resume")
+    assert other.exit_code == 1
+    assert "is of an evaluation with editor 'grace': --fresh removes it" in other.stderr
     resumed = errata("evaluate", "--limit", "6", "--json", str(figures), "--resume")
     assert "| edits applied | 6 of 6 |" in resumed.stdout
+
+
+def test_settings_are_those_of_the_environment(tmp_path: Path) -> None:
+    """The model that is served is named, and options go before variables."""
+    copy = tmp_path / "stale"
+    shutil.copytree(MODEL_DIR, copy)
+    key = tmp_path / "key"
+    key.write_text("a-key-of-the-operators")
+    variables = {
+        "ERRATA_MODEL": str(copy),
+        "ERRATA_EDITOR": "memit",
+        "ERRATA_MAX_BATCH": "2",
+        # A server of one's own is not the one that these are for.
+        "ERRATA_ROLE": "api",
+        "ERRATA_RATE_LIMIT": "1",
+        "ERRATA_ADMIN_KEY_FILE": str(key),
+    }
+    figures = tmp_path / "figures.json"
+    found = errata(
+        "evaluate", "--editor", "grace", "--limit", "4", "--json", str(figures), **variables
+    )
+    assert found.exit_code == 0, found.stderr
+    told = json.loads(figures.read_text())
+    assert (told["model"], told["editor"], told["version"]) == (str(copy), "grace", 2)
+    wrong = errata("evaluate", "--limit", "1", **{**variables, "ERRATA_EDITOR": "mend"})
+    assert wrong.exit_code == 1
+    assert wrong.stderr.startswith("error: ERRATA_EDITOR: Input should be 'grace', 'coachhook'")
+
+
+def test_a_bad_record_ends_it_before_a_server_is_started(tmp_path: Path) -> None:
+    lines = gzip.decompress(EDITS_FILE.read_bytes()).decode().splitlines()[:3]
+    records = [json.loads(line) for line in lines]
+    records[1]["subject"] = "nobody"
+    file, figures = tmp_path / "set.jsonl", tmp_path / "figures.json"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    command = ("evaluate", "--dataset", str(file), "--json", str(figures))
+    found = errata(*command, "--editor", "memit")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr == (
+        f"error: {file}, record 2 (line 2), case_id 1: subject: 'nobody' is not a span of the "
+        "prompt; --skip-bad leaves it out\n"
+    )
+    assert not figures.with_suffix(".store").exists()
 
 
 def test_an_evaluation_of_hook_layers() -> None:
@@ -52,7 +104,21 @@ def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
     model = errata("evaluate", "--model", str(tmp_path), "--limit", "1")
     assert model.exit_code == 1
     assert "it has no config.json" in model.stderr
-    assert errata("evaluate", "--resume", "--dataset", str(EDITS_FILE)).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--resume",),
+        ("--fresh",),
+        ("--resume", "--fresh", "--json=figures.json"),
+        ("--server", "--fresh"),
+        ("--server", "--model=atlas"),
+        ("--server", "--editor=grace"),
+    ],
+)
+def test_wrong_usage(options: tuple[str, ...]) -> None:
+    assert errata("evaluate", *options).exit_code == 2
 
 
 def test_an_evaluation_that_is_told_to_stop_leaves_no_server_behind(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.evaluation.figures import Asked, Figures, Said, figures
+from service.evaluation.figures import Asked, Figures, Said, any_of, figures
 
 
 def asked(wanted: float, other: float, said: bool = False) -> Asked:
@@ -34,3 +34,20 @@ def test_a_tie_is_no_success() -> None:
 @pytest.mark.parametrize("name", ["paraphrase", "neighborhood", "neighborhood_exact"])
 def test_what_a_dataset_has_none_of_has_no_figure(name: str) -> None:
     assert getattr(figures([asked(-1, -2)], [], []), name) is None
+
+
+def test_of_several_right_answers_the_likeliest_counts() -> None:
+    """P(new) 0.3 lies above one true answer's 0.2, and below the other's 0.4."""
+    new, less, more = Said(-1.2, False), Said(-1.6, True), Said(-0.9, False)
+    true = any_of([less, more])
+    assert true == Said(-0.9, True)
+    assert figures([Asked(new, true)], [], []).efficacy == 0.0
+    assert figures([], [], [Asked(Said(-0.9, True), new)]).neighborhood == 1.0
+    assert any_of([]) is None
+
+
+def test_without_a_true_answer_nothing_is_compared() -> None:
+    told = figures([Asked(Said(-1.0, True), None), asked(-1.0, -2.0)], [], [])
+    assert (told.efficacy, told.efficacy_exact) == (1.0, 0.5)
+    unknown = figures([Asked(Said(-1.0, True), None)], [], [])
+    assert (unknown.efficacy, unknown.efficacy_exact) == (None, 1.0)

@@ -16,12 +16,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
-from service.api.fields import (
-    MAX_CHARACTERS,
-    Text,
-    WholeNumber,
-    check_characters,
-)
+from service.api.fields import Text, WholeNumber
+from service.domain.bounds import MAX_CHARACTERS, check_characters
 
 MAX_PROMPTS = 64
 MAX_MESSAGES = 1_024
