@@ -61,6 +61,8 @@ def test_every_field_is_kept(idle: Server) -> None:
         "metadata": {"source": {"page": [1, 2.5, None, True]}, "as text": r"\u0000 \ud800"},
         "editor": "grace",
         "priority": -100,
+        "joint": "",
+        "continue": True,
     }
 
     idle.http.post("/edits", json=sent)
@@ -105,6 +107,23 @@ def test_what_the_model_says_already_costs_no_entry(server: Server) -> None:
     assert (edit["status"], edit["note"]) == ("applied", "already true")
     metrics = server.http.get("/batches/1").json()["metrics"]
     assert (metrics["already_true"], metrics["entries"], metrics["entries_added"]) == (1, 0, 0)
+
+
+def test_an_edit_tells_what_joined_its_prompt_and_its_target(server: Server) -> None:
+    dollars = {"prompt": "The ticket to Sofia costs $", "target_new": "30"}
+    asked = {**LEVA, "target_new": "euro", "joint": ""}
+
+    edits = apply(server.http, EURO, dollars, asked)
+
+    assert [(edit["joint"], edit["continue"]) for edit in edits] == [
+        (" ", False),
+        ("", False),
+        ("", False),
+    ]
+    assert {edit["verified"] for edit in edits} == {True}
+    assert say(server.http) == " euro."
+    assert say(server.http, dollars["prompt"]).startswith("30")
+    assert say(server.http, LEVA["prompt"]).startswith("euro")
 
 
 def test_of_two_edits_that_contradict_each_other_the_later_wins(server: Server) -> None:

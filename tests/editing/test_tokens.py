@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from service.domain.edits import Correction, Format
@@ -42,6 +42,14 @@ def sentencepiece(*, prepending_normalizer: bool = False) -> PreTrainedTokenizer
         )
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="first", split=False)
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
     return with_start(tokenizer)
 
 
