@@ -100,6 +100,8 @@ class Editors:
         there.
         """
         found = self._recorded(batch)
+        if isinstance(found, GraceHyperparameters):
+            return self._editor(batch.editor, found, {}, [], CURRENT)
         statistics = self._statistics.recorded(batch.hyperparameters.get(STATISTICS, {}))
         templates = batch.hyperparameters.get(TEMPLATES, [])
         return self._editor(batch.editor, found, statistics, templates, _arithmetic_of(batch))
