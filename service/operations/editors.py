@@ -105,6 +105,8 @@ class Editors:
         `ConflictError` where what it needs is not there.
         """
         found = self._recorded(batch, repaired=repaired)
+        if isinstance(found, GraceHyperparameters):
+            return self._editor(batch.editor, found, {}, [], CURRENT)
         statistics = self._statistics.recorded(batch.hyperparameters.get(STATISTICS, {}))
         templates = batch.hyperparameters.get(TEMPLATES, [])
         return self._editor(batch.editor, found, statistics, templates, _arithmetic_of(batch))
