@@ -76,6 +76,7 @@ def test_without_a_whole_word_the_first_place_is_taken() -> None:
         ("भारत", "भारत की", True),
         ("भारत", "भारती की", False),  # a vowel sign goes on
         ("한국", "한국은", False),
+        ("กร", "กรี", False),  # nor is one cut off where words have no edges
     ],
 )
 def test_letters_digits_and_marks_make_words(subject: str, text: str, whole: bool) -> None:
