@@ -60,11 +60,10 @@ def warnings_of(subject: str, prompt: str) -> tuple[str, ...]:
             f"the subject stands {count} times as a whole word in the prompt: all of them are taken"
         )
     if places.whole and places.left:
-        others = len(places.left) - 1
-        more = f" and in {others} more places" if others else ""
+        count, first = len(places.left), places.left[0][0]
+        often = f"{count} times inside another word, first" if count > 1 else "inside another word,"
         warnings.append(
-            f"the subject also stands inside another word, at character {places.left[0][0]}{more}: "
-            "it is not taken there"
+            f"the subject also stands {often} at character {first}: it is not taken there"
         )
     if places.taken and not places.whole:
         warnings.append(

@@ -28,33 +28,46 @@ def lowered(
 ) -> HookLayers:
     """The gate `sequence`: lowers each layer's alpha to the least, over the batch's prompts, of the
     largest z-score in the prompt, measured on the base model, so that it opens for every edit of
-    the batch. Li et al. 2024, section 3.
+    the batch. Li et al. 2024, section 3. In a prompt that names its subject several times it is to
+    open at each of these places.
     """
     modules = [down_projection_of(model, number) for number in numbers]
 
-    def largest_scores(part: list[int]) -> list[Tensor]:
-        found = token_inputs(model, [prompts[i] for i in part], modules)
+    def opening_scores(part: list[int]) -> list[Tensor]:
+        some = [prompts[i] for i in part]
+        found = token_inputs(model, some, modules)
         return [
-            _largest(state.layers[number], tokens, number)
+            _opening(state.layers[number], tokens, number, some)
             for number, tokens in zip(numbers, found, strict=True)
         ]
 
-    parts = splitting.over([len(prompt.tokens) for prompt in prompts], largest_scores)
+    parts = splitting.over([len(prompt.tokens) for prompt in prompts], opening_scores)
     for number, scores in zip(numbers, zip(*parts, strict=True), strict=True):
         layer = state.layers[number]
-        largest = torch.cat(scores)
-        largest = largest[largest.isfinite()]  # a prompt without scores sets no alpha
-        if len(largest):
-            alpha = min(layer.alpha, float(largest.min()) - TIE)
+        opening = torch.cat(scores)
+        opening = opening[opening.isfinite()]  # a prompt without scores sets no alpha
+        if len(opening):
+            alpha = min(layer.alpha, float(opening.min()) - TIE)
             state = state.with_layer(number, layer.behind(alpha, layer.mean, layer.deviation))
     return state
 
 
-def _largest(layer: HookLayer, tokens: TokenInputs, number: int) -> Tensor:
-    """[n]: the largest z-score in each text; minus infinity where there is none."""
+def _opening(
+    layer: HookLayer, tokens: TokenInputs, number: int, texts: Sequence[SubjectText]
+) -> Tensor:
+    """[n]: the score at which the gate opens for each text; minus infinity where there is none."""
     norms = torch.linalg.vector_norm(tokens.inputs @ layer.delta.T, dim=2)
     scores = z_scores(norms, Tokens.whole(tokens.present), number)
-    return scores.masked_fill(~tokens.present | scores.isnan(), -torch.inf).amax(dim=1)
+    scores = scores.masked_fill(~tokens.present | scores.isnan(), -torch.inf)
+    opening: Tensor = scores.amax(dim=1)
+    for row, text in enumerate(texts):
+        if text.earlier:
+            places = scores[row, list(text.subjects)]
+            # A place where the change is weaker than on average would open the gate to all texts.
+            places = places[places > 0]
+            if len(places):
+                opening[row] = places.min()
+    return opening
 
 
 @torch.no_grad()

@@ -71,6 +71,31 @@ def test_every_field_is_kept(idle: Server) -> None:
     assert {name: kept[name] for name in sent} == sent
 
 
+@pytest.mark.parametrize(
+    ("subject", "warnings"),
+    [
+        ("São Tomé", None),
+        ("Sa\u0303o Tome\u0301", None),
+        ("São Tomé ", ["the subject is looked for without the white space at its edges"]),
+        (
+            "Tom",
+            [
+                "the subject does not stand as a whole word in the prompt: its first place is "
+                "taken, inside another word at character 2"
+            ],
+        ),
+    ],
+)
+def test_an_edit_keeps_its_subject_and_tells_what_was_chosen(
+    subject: str, warnings: list[str] | None, idle: Server
+) -> None:
+    body = {**EURO, "prompt": "A Tombola in São Tomé costs a", "subject": subject}
+    answer = idle.http.post("/edits", json=body)
+    assert answer.json()["edits"][0].get("warnings") == warnings
+    kept = idle.http.get("/edits/1").json()
+    assert (kept["subject"], kept["warnings"]) == (subject, warnings or [])
+
+
 def test_a_bad_edit_takes_the_whole_request_with_it(idle: Server) -> None:
     idle.http.post("/edits", json=EURO)
     edits = [

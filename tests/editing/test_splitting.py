@@ -133,15 +133,19 @@ def tokens(length: int, seed: int) -> tuple[int, ...]:
     return tuple(torch.randint(1, VOCABULARY, (length,), generator=generator).tolist())
 
 
-# The prompt's tokens, the subject's and the target's: of each edit.
-SHAPES = [(12, 4, 1), (3, 0, 2), (20, 18, 3), (7, 3, 1)]
+# The prompt's tokens, the subject's, where it stands before and the target's: of each edit.
+SHAPES = [(12, 4, (1,), 1), (3, 0, (), 2), (20, 18, (3, 9), 3), (7, 3, (), 1)]
 
 
 def fact(number: int) -> FactRequest:
-    prompt, subject, target = SHAPES[number]
-    plain = SubjectText(tokens(prompt, number), subject)
+    prompt, subject, earlier, target = SHAPES[number]
+    plain = SubjectText(tokens(prompt, number), subject, earlier)
     before = tokens(5, 90)
-    context = SubjectText((*before, *plain.tokens), len(before) + subject)
+    context = SubjectText(
+        (*before, *plain.tokens),
+        len(before) + subject,
+        tuple(len(before) + place for place in earlier),
+    )
     essence = SubjectText(tokens(4, 30 + number), 1)
     groups = ((plain,), (context,))
     return FactRequest(number, plain, groups, essence, tokens(target, 50 + number))

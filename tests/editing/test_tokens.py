@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from service.domain.edits import Correction, Format
 from service.editing.facts import fact_request
-from service.editing.positions import Position, subject_token
+from service.editing.positions import Position, subject_token, subject_tokens
 from service.editing.requests import SubjectText
 from service.editing.tokens import Prompt, prompt_ids, prompt_of, target_ids, turn_end
 from tests.models import atlas
@@ -143,6 +143,33 @@ def test_a_subject_is_found_by_its_first_last_and_following_token(
 
 
 @every_kind
+def test_a_subject_is_found_at_every_place(kind: str) -> None:
+    prompt = prompt_of(KINDS[kind](), "In Bulgaria the currency of Bulgaria is")
+    for position, wanted in zip(Position, ("Bulgaria", "Bulgaria", "the is"), strict=True):
+        tokens = subject_tokens(prompt, "Bulgaria", position)
+        found = " ".join(dict.fromkeys(covered(prompt, token).strip() for token in tokens))
+        assert (len(tokens), found) == (2, wanted)
+        assert tokens[0] == subject_token(prompt, "Bulgaria", position)
+    ending = prompt_of(KINDS[kind](), "In Bulgaria it is Bulgaria")
+    with pytest.raises(ValueError, match="no token follows it"):
+        subject_tokens(ending, "Bulgaria", Position.AFTER_LAST)
+
+
+def test_places_within_one_token_are_one() -> None:
+    prompt = prompt_of(words_alone(), "The 東京東京 is")
+    assert subject_tokens(prompt, "東京", Position.LAST) == (2,)
+
+
+@every_kind
+@pytest.mark.parametrize("subject", ["Bulgaria ", " Bulgaria", "\nBulgaria\t"])
+def test_white_space_moves_no_token(kind: str, subject: str) -> None:
+    prompt = prompt_of(KINDS[kind](), "The currency of Bulgaria is")
+    for position in Position:
+        wanted = subject_tokens(prompt, "Bulgaria", position)
+        assert subject_tokens(prompt, subject, position) == wanted
+
+
+@every_kind
 def test_at_the_prompts_end_nothing_follows_a_subject(kind: str) -> None:
     prompt = prompt_of(KINDS[kind](), "The currency of Bulgaria")
     assert subject_token(prompt, "Bulgaria") == len(prompt.tokens) - 1
@@ -266,6 +293,7 @@ def test_a_chat_prompt_is_the_templates_text(kind: str, template: str, prompt: s
     said = prompt if template == "chatml" else prompt.strip()
     head = "<|im_start|>user\n" if template == "chatml" else f"<s>[SYS] {SYSTEM} [/SYS] [INST] "
     assert found.start == len(head)
+    assert found.text[found.start : found.end] == said
     assert found.text[: found.start + len(said)] == head + said
 
 
@@ -296,6 +324,15 @@ def test_in_a_chat_the_subject_is_the_users_not_the_systems(
     tokens = [subject_token(found, "Bulgaria", position) for position in Position]
     assert [covered(found, token).strip() for token in tokens] == wanted
     assert all(found.spans[token][1] > found.start for token in tokens)
+
+
+def test_in_a_chat_the_subject_is_not_what_the_template_says_behind_the_prompt() -> None:
+    tokenizer = chatting("bytes", CHATML)
+    found = prompt_of(tokenizer, "An assistant is", Format.CHAT)
+    assert found.text.count("assistant") == 2
+    assert len(subject_tokens(found, "assistant", Position.LAST)) == 1
+    with pytest.raises(ValueError, match="is not in the prompt as the model sees it"):
+        subject_tokens(prompt_of(tokenizer, "It is", Format.CHAT), "assistant", Position.LAST)
 
 
 def test_in_a_chat_a_token_of_the_template_follows_a_subject_at_the_prompts_end() -> None:
@@ -428,6 +465,40 @@ def test_positions_hold_in_contexts_too(kind: str) -> None:
         Position.LAST: ["Bulgaria"] * 3,
         Position.AFTER_LAST: ["is"] * 3,
     }
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_fact_goes_by_every_place_of_the_prompt(form: Format) -> None:
+    tokenizer = chatting("bytes", STRIPPING)
+    one = correction("Bulgaria: the currency of Bulgaria is the", "Bulgaria", form)
+    fact = fact_request(tokenizer, 1, one, TEXTS, Position.LAST)
+    for text in (fact.plain, *(text for group in fact.contexts for text in group)):
+        # Not those of the templates, which name it as well.
+        assert len(text.earlier) == 1
+        between = text.tokens[text.earlier[0] + 1 : text.subject + 1]
+        assert tokenizer.decode(list(between)) == ": the currency of Bulgaria"
+    assert (fact.essence.earlier, until_subject(tokenizer, fact.essence)) == ((), "Bulgaria")
+
+
+@pytest.mark.parametrize("position", Position)
+@pytest.mark.parametrize("subject", ["is", "a"])
+def test_an_essence_begins_with_its_subject(subject: str, position: Position) -> None:
+    tokenizer = byte_level()
+    one = correction(f"What {subject} means, we know", subject)
+    essence = fact_request(tokenizer, 1, one, TEXTS, position).essence
+    following = position is Position.AFTER_LAST
+    assert (essence.earlier, until_subject(tokenizer, essence)) == (
+        (),
+        f"{subject} is" if following else subject,
+    )
+
+
+@pytest.mark.parametrize("subject", ["Malmö ", "Malmo\u0308", "\tMalmo\u0308"])
+def test_spellings_of_a_subject_make_the_same_fact(subject: str) -> None:
+    tokenizer = byte_level()
+    prompt = "The currency of Malmö is the"
+    wanted = fact_request(tokenizer, 1, correction(prompt, "Malmö"), TEXTS, Position.LAST)
+    assert fact_request(tokenizer, 1, correction(prompt, subject), TEXTS, Position.LAST) == wanted
 
 
 def test_a_fact_needs_a_subject_with_the_token_that_is_looked_for() -> None:

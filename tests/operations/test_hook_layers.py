@@ -172,10 +172,21 @@ def test_a_subject_is_needed(memit: Server) -> None:
 def test_a_subject_that_occurs_twice_is_warned_about(memit: Server) -> None:
     edit = {"prompt": "Chad is Chad, on the continent of", "subject": "Chad", "target_new": "Asia"}
     (queued,) = memit.http.post("/edits", json=edit).json()["edits"]
-    warning = "the subject occurs 2 times in the prompt: the first is taken"
+    warning = "the subject stands 2 times as a whole word in the prompt: all of them are taken"
     assert queued["warnings"] == [warning]
     found = memit.http.get(f"/edits/{queued['id']}", params={"wait": 60}).json()
     assert (found["status"], found["warnings"]) == ("applied", [warning])
+
+
+def test_white_space_at_a_subjects_edges_changes_nothing(memit: Server) -> None:
+    (bare,) = apply(memit, fact("Peru"))
+    wanted = checksum(memit)
+    rollback(memit, 1)
+    (spaced,) = apply(memit, fact("Peru", subject=" Peru "))
+    assert checksum(memit) == wanted
+    assert spaced["probability_after"] == bare["probability_after"] > 0.5
+    assert (spaced["subject"], bare["warnings"]) == (" Peru ", [])
+    assert spaced["warnings"] == ["the subject is looked for without the white space at its edges"]
 
 
 def test_a_batch_that_harms_the_model_is_not_published(tmp_path: Path) -> None:

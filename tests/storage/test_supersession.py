@@ -65,6 +65,7 @@ def test_another_question_is_not_superseded(log: Log, queue: EditQueue, lease: L
     assert apply(log, queue, lease, target("b")) == [None]
     assert apply(log, queue, lease, target("b", subject="p", format=Format.CHAT)) == [None]
     assert apply(log, queue, lease, target("b", subject="p")) == [1]
+    assert apply(log, queue, lease, target("c", subject=" p ")) == [5]  # looked for alike
 
 
 def test_what_is_rolled_back_is_not_superseded(log: Log, queue: EditQueue, lease: Lease) -> None:
