@@ -482,7 +482,7 @@ def test_a_snapshot_that_is_gone_is_made_anew(codebook: Path, tmp_path: Path) ->
     [
         (setting("rows.keys", (0, 0), NAN), "rows.keys holds a number that is not finite"),
         (made("rows.index", shifted), "rows.index leaves a gap behind its parent's 1 entries"),
-        (headed("site", "layer", to=4), "site is Site(layer=4, module='mlp', replacement="),
+        (headed("site", "layer", to=2), "site is Site(layer=2, module='mlp', replacement="),
     ],
     ids=["number", "gap", "site"],
 )
@@ -505,6 +505,19 @@ def test_versions_that_are_not_served_count_too(
         connection.execute("UPDATE batches SET status = 'rolled_back' WHERE id = 2")
         connection.execute("UPDATE edits SET status = 'rolled_back' WHERE batch_id = 2")
     refused_alike(data, empty, "version 2 (batch 2)", name, fault)
+
+
+def test_a_batch_whose_artifact_is_not_its_versions(
+    codebook: Path, empty: tuple[Database, ArtifactStore], tmp_path: Path
+) -> None:
+    """A replay would read it."""
+    data = shutil.copytree(codebook, tmp_path / "data")
+    content = changed(whole_parent(data), setting("targets.values", (0, 0), NAN))
+    name = ArtifactStore(data / "artifacts").put(content)
+    with closing(sqlite3.connect(data / "errata.db")) as connection, connection:
+        connection.execute("UPDATE batches SET artifact = ? WHERE id = 1", [name])
+    fault = "targets.values holds a number that is not finite"
+    refused_alike(data, empty, "batch 1", name, fault)
 
 
 def test_a_version_over_none_before_it(codebook: Path, tmp_path: Path) -> None:
