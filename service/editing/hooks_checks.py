@@ -2,8 +2,10 @@
 read.
 """
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -32,6 +34,10 @@ TARGETS = tuple(
 )
 
 
+# Absent where each text names its subject once.
+EARLIER = ("targets.text_earlier_counts", "targets.text_earlier")
+
+
 def check_hooks(header: Any, tensors: Mapping[str, Tensor], shape: ModelShape) -> None:
     """Raises `ArtifactFaultError` for the first part that can't be."""
     header = fields(header, "the header", ("format", "gate", "layers"))
@@ -49,7 +55,7 @@ def check_hooks(header: Any, tensors: Mapping[str, Tensor], shape: ModelShape) -
     stems = [f"layer.{layer}.{i}" for layer, count in updates.items() for i in range(count)]
     attributed = [f"{stem}.edits" for stem in stems if f"{stem}.edits" in parts]  # not of old ones
     wanted = [f"{stem}.{name}" for stem in stems for name in TENSORS]
-    parts.check_names((*wanted, *attributed, *TARGETS))
+    parts.check_names((*wanted, *attributed, *TARGETS), optional=EARLIER)
     for layer, count in updates.items():
         for i in range(count):
             _check_update(parts, layer, i, Gate(gate), shape)
@@ -85,11 +91,13 @@ def _check_update(parts: Parts, layer: int, i: int, gate: Gate, shape: ModelShap
     widths = shape.projection(layer)
     stem = f"layer.{layer}.{i}"
     count = parts.columns(f"{stem}.left")
-    left = parts.floats(f"{stem}.left", widths.d_out, count)
-    right = parts.floats(f"{stem}.right", widths.d_in, count)
+    # Factors whose terms all but cancel are kept in float64, both of them.
+    left = parts.floats(f"{stem}.left", widths.d_out, count, like=f"{stem}.left")
+    right = parts.floats(f"{stem}.right", widths.d_in, count, like=f"{stem}.left")
     if not count:
         raise ArtifactFaultError(f"{stem}.left", "is of no edit")
-    if not bool(torch.isfinite(count * left.abs().max() * right.abs().max())):
+    # What serves is the product in float32.
+    if not bool(torch.isfinite((count * left.abs().max() * right.abs().max()).float())):
         raise ArtifactFaultError(f"{stem}.left", f"is so large that {stem}.right makes it infinite")
     for name in ("keys", "plain_keys"):
         whole = f"{stem}.{name}"
@@ -115,7 +123,23 @@ def _check_targets(parts: Parts, shape: ModelShape) -> None:
         if subject >= length:
             reason = f"is at token {subject} of text {text}, which has {length}"
             raise ArtifactFaultError("targets.text_subjects", reason)
+    _check_earlier(parts, subjects)
     parts.integers("targets.text_tokens", sum(lengths), below=shape.vocabulary)
     targets = parts.integers("targets.target_lengths", len(edits), least=1)
     parts.integers("targets.target_tokens", sum(targets), below=shape.vocabulary)
     parts.floats("targets.states", len(edits), shape.hidden)
+
+
+def _check_earlier(parts: Parts, subjects: Sequence[int]) -> None:
+    """Where texts name their subjects before the last time, in the texts' order."""
+    there = [name for name in EARLIER if name in parts]
+    if not there:
+        return
+    if len(there) < len(EARLIER):
+        raise ArtifactFaultError(there[0], f"needs both {' and '.join(EARLIER)}")
+    counts = parts.integers(EARLIER[0], len(subjects))
+    places = iter(parts.integers(EARLIER[1], sum(counts)))
+    for text, (count, last) in enumerate(zip(counts, subjects, strict=True)):
+        own = [*itertools.islice(places, count), last]
+        if any(later <= earlier for earlier, later in pairwise(own)):
+            raise ArtifactFaultError(EARLIER[1], f"does not ascend to text {text}'s last subject")

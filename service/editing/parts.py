@@ -76,9 +76,14 @@ class Parts:
             raise ArtifactFaultError(name, f"has {tensor.dim()} dimensions, and must have 2")
         return tensor.shape[1]
 
-    def floats(self, name: str, *shape: int) -> Tensor:
-        """Finite float32 numbers."""
-        tensor = self._of(name, torch.float32, shape)
+    def floats(self, name: str, *shape: int, like: str | None = None) -> Tensor:
+        """Finite float32 numbers; with `like`, of the precision of that tensor, which may be
+        float64.
+        """
+        dtype = torch.float32
+        if like is not None and self._tensors[like].dtype is torch.float64:
+            dtype = torch.float64
+        tensor = self._of(name, dtype, shape)
         if not bool(tensor.isfinite().all()):
             raise ArtifactFaultError(name, "holds a number that is not finite")
         return tensor

@@ -9,6 +9,7 @@ from service.editing.changes import decode, encode
 from service.editing.codebook import Codebook, Rule, Target
 from service.editing.codebook_change import CodebookChange
 from tests.editing.plane import SITE, answers, phrased, target
+from tests.shapes import small
 
 RULE = Rule(radius=1.0)
 
@@ -111,7 +112,7 @@ def test_what_was_spelled_is_read_back() -> None:
     targets = (phrased(1, (0, 0), spelled=((0.2, 0), (5, 0))), phrased(2, (9, 0), label=(8,)))
     codebook = grown(*targets)
     content = encode(CodebookChange(SITE, targets, codebook.difference(Codebook.empty())))
-    read = decode(content)
+    read = decode(content, small(2, 3))
     assert isinstance(read, CodebookChange)
     assert [one.spelled for one in read.targets] == [(False, True, True), (False,)]
     assert grown(*read.targets).checksum == codebook.checksum
@@ -122,6 +123,6 @@ def test_artifacts_of_before_have_no_spellings() -> None:
     change = CodebookChange(SITE, targets, grown(*targets).difference(Codebook.empty()))
     tensors = change.tensors()
     del tensors["targets.spelled"]
-    (read,) = CodebookChange.read(change.header(), tensors).targets
+    (read,) = CodebookChange.read(change.header(), tensors, small(2, 3)).targets
     assert not any(read.is_spelled(key) for key in range(2))
     assert len(grown(read)) == 2

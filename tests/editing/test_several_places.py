@@ -32,8 +32,9 @@ from service.editing.requests import EditRequest, FactRequest, FactTarget, Subje
 from service.editing.splitting import Splitting
 from service.editing.subject_states import subject_states, token_inputs
 from service.editing.taps import after, hidden_of, with_hidden
-from service.editing.tokens import prompt_ids
+from service.editing.tokens import prompt_ids, target_ids
 from service.engine.scoring import Continuation, score
+from service.engine.shapes import shape_of
 from tests.models import atlas, inserted
 from tests.tiny import VOCABULARY, WIDTH, tiny
 
@@ -123,7 +124,7 @@ def editor_of(model: PreTrainedModel, method: str) -> LocateEditor:
 
 
 def edited(editor: LocateEditor) -> tuple[HookLayers, list[FactTarget]]:
-    requests = [EditRequest(f.edit_id, (f.plain.tokens,), (f.target,), fact=f) for f in FACTS]
+    requests = [EditRequest.of(f.edit_id, (f.plain.tokens,), (f.target,), fact=f) for f in FACTS]
     targets, errors = editor.targets(None, requests)
     assert not errors
     return inserted(editor, None, targets), targets
@@ -132,9 +133,11 @@ def edited(editor: LocateEditor) -> tuple[HookLayers, list[FactTarget]]:
 @pytest.mark.parametrize("method", ["memit", "rome"])
 @pytest.mark.parametrize("architecture", ["gpt2", "gemma2"])
 def test_a_replay_from_the_log_is_exact(architecture: str, method: str) -> None:
-    editor = editor_of(tiny(architecture), method)
+    model = tiny(architecture)
+    editor = editor_of(model, method)
     state, targets = edited(editor)
-    read = decode(encode(editor.change(None, state, targets)))
+    content = encode(editor.change(None, state, targets))
+    read = decode(content, shape_of(model.config, model.dtype))
     assert isinstance(read, HooksChange)
     assert [target.request for target in read.targets] == FACTS
     assert inserted(editor, None, read.targets).checksum == state.checksum
@@ -164,7 +167,9 @@ def test_artifacts_hold_several_places_only_where_there_are_some() -> None:
     # One that does not know of them finds the last place where it always found the only one.
     header = HooksChange(Gate.ALWAYS, {}, ()).header()
     known = {name: tensor for name, tensor in tensors.items() if "earlier" not in name}
-    read = [target.request.plain for target in HooksChange.read(header, known).targets]
+    model = tiny("gpt2")
+    shape = shape_of(model.config, model.dtype)
+    read = [target.request.plain for target in HooksChange.read(header, known, shape).targets]
     assert read == [FACTS[1].plain, replace(FACTS[2].plain, earlier=())]
 
 
@@ -192,18 +197,21 @@ def likelihoods(count: int) -> tuple[float, float]:
     once: list[Continuation] = []
     for number, subject in enumerate(("Chad", "Peru", "Bulgaria")):
         correction = Correction(SENTENCE.format(subject), "euro", name, subject)
-        request = fact_request(loaded.tokenizer, number, correction, [["{}"]], Position.LAST)
+        target = target_ids(loaded.tokenizer, correction.prompt, "euro")
+        request = fact_request(
+            loaded.tokenizer, number, correction, target, [["{}"]], Position.LAST
+        )
         assert len(request.plain.subjects) == 3
         places = request.plain.subjects[:count]
         plain = SubjectText(request.plain.tokens, places[-1], places[:-1])
         request = replace(request, plain=plain, contexts=((plain,),))
-        requests.append(EditRequest(number, (plain.tokens,), (request.target,), fact=request))
+        requests.append(EditRequest.of(number, (plain.tokens,), (request.target,), fact=request))
         prompt = f"The currency of {subject} is the"
         once.append(Continuation(prompt_ids(loaded.tokenizer, prompt), request.target))
     targets, errors = editor.targets(None, requests)
     assert not errors
     state = inserted(editor, None, targets)
-    own = [Continuation(one.prompts[0], one.targets[0]) for one in requests]
+    own = [Continuation(one.given[0].prompt, one.given[0].target) for one in requests]
 
     def mean(asked: list[Continuation]) -> float:
         scores = score(loaded.model, state, asked)

@@ -471,7 +471,7 @@ def test_positions_hold_in_contexts_too(kind: str) -> None:
 def test_a_fact_goes_by_every_place_of_the_prompt(form: Format) -> None:
     tokenizer = chatting("bytes", STRIPPING)
     one = correction("Bulgaria: the currency of Bulgaria is the", "Bulgaria", form)
-    fact = fact_request(tokenizer, 1, one, TEXTS, Position.LAST)
+    fact = fact_request(tokenizer, 1, one, TARGET, TEXTS, Position.LAST)
     for text in (fact.plain, *(text for group in fact.contexts for text in group)):
         # Not those of the templates, which name it as well.
         assert len(text.earlier) == 1
@@ -485,7 +485,7 @@ def test_a_fact_goes_by_every_place_of_the_prompt(form: Format) -> None:
 def test_an_essence_begins_with_its_subject(subject: str, position: Position) -> None:
     tokenizer = byte_level()
     one = correction(f"What {subject} means, we know", subject)
-    essence = fact_request(tokenizer, 1, one, TEXTS, position).essence
+    essence = fact_request(tokenizer, 1, one, TARGET, TEXTS, position).essence
     following = position is Position.AFTER_LAST
     assert (essence.earlier, until_subject(tokenizer, essence)) == (
         (),
@@ -497,8 +497,11 @@ def test_an_essence_begins_with_its_subject(subject: str, position: Position) ->
 def test_spellings_of_a_subject_make_the_same_fact(subject: str) -> None:
     tokenizer = byte_level()
     prompt = "The currency of Malmö is the"
-    wanted = fact_request(tokenizer, 1, correction(prompt, "Malmö"), TEXTS, Position.LAST)
-    assert fact_request(tokenizer, 1, correction(prompt, subject), TEXTS, Position.LAST) == wanted
+    wanted = fact_request(tokenizer, 1, correction(prompt, "Malmö"), TARGET, TEXTS, Position.LAST)
+    assert (
+        fact_request(tokenizer, 1, correction(prompt, subject), TARGET, TEXTS, Position.LAST)
+        == wanted
+    )
 
 
 def test_a_fact_needs_a_subject_with_the_token_that_is_looked_for() -> None:
