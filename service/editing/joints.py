@@ -62,7 +62,7 @@ def _before_sign(last: str, target: str) -> Joint | None:
     if CONTRACTION.match(target):
         return NOTHING
     if first == ".":
-        return PERHAPS_NOTHING if second and is_word(second) else NOTHING
+        return PERHAPS_SPACE if second and is_word(second) else NOTHING  # .fr, or np + .array
     if first == "%":
         return NOTHING if last.isdigit() else SPACE
     if first == "<":
