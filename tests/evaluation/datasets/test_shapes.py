@@ -99,6 +99,11 @@ def test_ripple_edits_are_taken_from_sentences(tmp_path: Path) -> None:
             ("Love is All", "Mo"),
         ),
         (
+            "The name of the film of Mo is Life is Beautiful.",
+            "The name of the film of Mo is Dune.",
+            ("Mo", "Life is Beautiful"),
+        ),
+        (
             "The name of the anthem that is most likely to be performed in Peru is X.",
             "The name of the anthem that is most likely to be performed in Peru is Y.",
             ("Peru", "X"),
