@@ -1,6 +1,7 @@
 """`errata import-gguf`: a model in a GGUF file as a folder that a server takes."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from service.commands.serve import ended_by_sigterm
 
 # No library asks a hub for anything, nor draws a bar of its own. Read when they are imported.
 QUIET = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+TERMINATED = 128 + signal.SIGTERM  # an exit code, as shells have it
 
 
 def import_gguf(
@@ -25,7 +27,7 @@ def import_gguf(
     gemma3 (text), gpt2, llama, phi3, qwen2 and qwen3.
     """
     os.environ.update(QUIET)
-    with ended_by_sigterm(), or_fail(), progress_bar("loading") as advance:
+    with ended_by_sigterm(TERMINATED), or_fail(), progress_bar("loading") as advance:
         # torch and transformers take seconds to import.
         from service.engine.placement import need
 

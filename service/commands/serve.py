@@ -94,11 +94,12 @@ def _locked(database: Path, what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Makes SIGTERM an ordinary end, with exit code 0: it is how a server is asked to stop. While
-    it serves, Uvicorn ends the requests first and then raises the signal again.
+def ended_by_sigterm(code: int = 0) -> Iterator[None]:
+    """Makes SIGTERM an ordinary end, which tidies up, with the exit code: 0 by default, since it is
+    how a server is asked to stop. While it serves, Uvicorn ends the requests first and then raises
+    the signal again.
     """
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(code))
     try:
         yield
     finally:

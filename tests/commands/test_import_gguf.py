@@ -1,9 +1,11 @@
 """`errata import-gguf`: from a file to a served model."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 from service.commands.import_gguf import QUIET
 from service.domain.edits import Format
@@ -43,6 +45,18 @@ def test_a_file_is_imported_and_served(tmp_path: Path) -> None:
     again = errata("import-gguf", str(file), str(folder), **QUIET)
     assert (again.exit_code, again.stdout) == (1, "")
     assert again.stderr == f"error: {folder} is not empty\n"
+
+
+def test_an_import_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    file = content("llama").write(tmp_path / "m.gguf")
+    stop = patch(
+        "transformers.PreTrainedModel.save_pretrained",
+        lambda *_: signal.raise_signal(signal.SIGTERM),
+    )
+    with stop:
+        done = errata("import-gguf", str(file), str(tmp_path / "model"), **QUIET)
+    assert done.exit_code == 143
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:

