@@ -15,6 +15,18 @@ class Format(StrEnum):
     CHAT = "chat"  # as a user's message, in the model's chat template
 
 
+# Where a correction acts: the prompt, and how it reaches the model.
+Place = tuple[str, str]
+
+
+def place_of(prompt: str, prompt_format: str) -> Place:
+    """Where a correction of `prompt` acts. Two of one place with different targets contradict each
+    other, whatever they name as the subject: after one prompt the model says one thing. In plain
+    text and in a chat the model sees two prompts.
+    """
+    return prompt, prompt_format
+
+
 @dataclass(frozen=True)
 class Correction:
     """What a client asks for: after `prompt`, the model should say `target_new`."""
@@ -33,6 +45,10 @@ class Correction:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()  # what the client may not have meant
 
+    @property
+    def place(self) -> Place:
+        return place_of(self.prompt, self.format)
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -47,7 +63,7 @@ class Edit:
     attempts: int
     batch_id: int | None = None
     version: int | None = None  # the version that first held it
-    supersedes: int | None = None  # the edit whose target for the same prompt it replaced
+    supersedes: int | None = None  # the edit whose target for the same place it replaced
     error: str | None = None
     note: str | None = None  # `already true`, and the like
     probability_before: float | None = None  # of target_new after prompt, before the batch

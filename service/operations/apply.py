@@ -181,11 +181,11 @@ def _tell(batch: Batch, endings: Mapping[int, Ending]) -> None:
 
 
 def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
-    """Of edits that give one prompt different targets the last wins."""
-    last = {edit.correction.prompt: edit for edit in edits}
+    """Of edits that give one place different targets the last wins."""
+    last = {edit.correction.place: edit for edit in edits}
     endings = {}
     for edit in edits:
-        winner = last[edit.correction.prompt]
+        winner = last[edit.correction.place]
         if winner.correction.target_new != edit.correction.target_new:
             reason = f"edit {winner.id} of the same batch gives this prompt another target"
             endings[edit.id] = Ending(EditState.SUPERSEDED, reason)

@@ -22,6 +22,7 @@ from service.storage.log import Log
 from service.storage.queue import EditQueue
 from tests.api.calls import bearer
 from tests.conftest import ADMIN_KEY, Server, built, run_server
+from tests.templates import CHATML
 
 LEV = {"prompt": "The currency of Bulgaria is the", "target_new": "euro"}
 
@@ -86,6 +87,20 @@ def test_of_two_contradicting_edits_the_later_wins(server: Server) -> None:
     )
     answer = server.http.post("/generate", json={"prompt": LEV["prompt"]}).json()["text"]
     assert answer == " dollar."
+
+
+def test_a_prompt_in_plain_text_and_in_a_chat_are_two_places(server: Server) -> None:
+    server.services.engine.loaded.tokenizer.chat_template = CHATML
+    chat = {**LEV, "target_new": "dollar", "format": "chat"}
+    edits = apply(server, LEV, chat, {**chat, "target_new": "yen"})
+    assert [edit["status"] for edit in edits] == ["applied", "superseded", "applied"]
+    assert [edit["supersedes"] for edit in edits] == [None, None, None]
+    said = [
+        server.http.post("/generate", json={"prompt": LEV["prompt"], "format": form}).json()["text"]
+        for form in ("plain", "chat")
+    ]
+    assert said[0] == " euro."
+    assert said[1].startswith("yen")
 
 
 def test_a_later_batch_corrects_an_earlier_one(server: Server) -> None:
