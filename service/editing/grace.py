@@ -20,7 +20,7 @@ from service.editing.codebook import Codebook, Draft, Replacement, Site, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.descent import descend
 from service.editing.prefixes import Text
-from service.editing.requests import EditRequest, edit_request
+from service.editing.requests import EditRequest, edit_request, templated
 from service.editing.splitting import Splitting
 from service.editing.suffix import SuffixRun
 from service.editing.taps import tap
@@ -81,7 +81,8 @@ class Grace:
     def request(
         self, tokenizer: PreTrainedTokenizerBase, edit_id: int, correction: Correction
     ) -> EditRequest:
-        return edit_request(tokenizer, edit_id, correction)
+        with templated(edit_id):
+            return edit_request(tokenizer, edit_id, correction)
 
     def insert(self, codebook: Codebook | None, targets: Sequence[Target]) -> Codebook | None:
         """The closed-form part: no gradient step."""

@@ -1,12 +1,16 @@
 """An edit as editors see it: token ids, no text."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from service.domain.edits import Correction
 from service.editing.tokens import prompt_ids, target_ids
+from service.errors import EditingError
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,15 @@ class EditRequest:
     targets: tuple[tuple[int, ...], ...]
     neighborhood: tuple[tuple[int, ...], ...] = ()  # prompts whose answers must not change
     fact: FactRequest | None = None  # for editors that go by the subject
+
+
+@contextmanager
+def templated(edit_id: int) -> Iterator[None]:
+    """A chat template that refuses an edit's texts inside the block is an `EditingError`."""
+    try:
+        yield
+    except TemplateError as error:
+        raise EditingError(edit_id, f"the model's chat template refuses it: {error}") from error
 
 
 def edit_request(

@@ -84,6 +84,10 @@ class Apply:
                 span.set_attribute("errata.version", batch.version)
         self._wakeups.announce()
 
+    def settle(self) -> None:
+        """Publishes what could not be published when it was committed."""
+        self._overlays.settle()
+
     def _made_of(self, edits: Sequence[Edit], lease: Lease) -> Batch | None:
         """The batch of those of these edits that the model takes; None if it takes none."""
         first = edits[0].correction

@@ -1,6 +1,7 @@
 """Editors, each built once for its hyperparameters."""
 
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,8 @@ CACHED = 8  # editors; each may hold a matrix [d_in, d_in] for each of its layer
 
 
 class Editors:
+    """Safe to use from any thread."""
+
     def __init__(
         self,
         engine: Engine,
@@ -44,6 +47,7 @@ class Editors:
         self._presets = (bundled_preset(engine.loaded.name), preset)
         self._splitting = Splitting(max_tokens_per_step)
         self._built: OrderedDict[str, AnyEditor] = OrderedDict()
+        self._lock = threading.Lock()  # of `_built`: held over no work
         for name in preset.editors:
             self._hyperparameters(name, {})
 
@@ -119,20 +123,27 @@ class Editors:
         templates: Templates,
     ) -> AnyEditor:
         key = json.dumps([name, repr(found), [s.digest for s in statistics.values()], templates])
-        if key in self._built:
+        with self._lock:
+            known = self._built.get(key)
+        built = known or self._new(name, found, statistics, templates)
+        with self._lock:
+            # Another thread may have built the same meanwhile: all use one, and what it keeps.
+            editor = self._built.setdefault(key, built)
             self._built.move_to_end(key)
-            return self._built[key]
-        model = self._engine.loaded.model
-        editor: AnyEditor
-        if isinstance(found, GraceHyperparameters):
-            with self._engine.still():
-                editor = Grace(model, found, self._splitting)
-        else:
-            with self._engine.still():
-                editor = LocateEditor(
-                    model, METHODS[name], found, statistics, templates, self._splitting
-                )
-        self._built[key] = editor
-        while len(self._built) > CACHED:
-            self._built.popitem(last=False)
+            while len(self._built) > CACHED:
+                self._built.popitem(last=False)
         return editor
+
+    def _new(
+        self,
+        name: str,
+        found: Hyperparameters,
+        statistics: Mapping[int, KeyStatistics],
+        templates: Templates,
+    ) -> AnyEditor:
+        """Waits for passes that go on."""
+        model = self._engine.loaded.model
+        with self._engine.still():
+            if isinstance(found, GraceHyperparameters):
+                return Grace(model, found, self._splitting)
+            return LocateEditor(model, METHODS[name], found, statistics, templates, self._splitting)

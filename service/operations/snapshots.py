@@ -5,7 +5,6 @@ import logging
 from service.editing.changes import encode, whole
 from service.editing.overlays import Overlay
 from service.storage.artifacts import ArtifactStore
-from service.storage.database import STORAGE_TROUBLE
 from service.storage.log import Log
 
 logger = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ class Snapshots:
             return
         try:
             self._log.add_snapshot(version, self._artifacts.put(encode(whole(state))))
-        except STORAGE_TROUBLE as error:  # the version itself is safe
+        except Exception as error:  # the version itself is safe
             logger.warning("no snapshot of version %d was written: %s", version, error)
             return
         self._last = version
