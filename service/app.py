@@ -108,7 +108,9 @@ def build(
     artifacts.check()
     wakeups = Wakeups()
     overlays = Overlays(store, artifacts, engine)
-    artifacts.belong_to(store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM))
+    artifacts.belong_to(
+        store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM, loaded.chat_template)
+    )
     overlays.start()
     sweep(database, artifacts)
     family = Family(editors, store)

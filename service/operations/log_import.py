@@ -9,7 +9,8 @@ from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database
 from service.storage.filling import check_empty, fill
 from service.storage.log import Log
-from service.storage.records import TABLES
+from service.storage.manifest import Manifest
+from service.storage.records import TABLES, StoreRecord
 
 
 def import_log(
@@ -21,8 +22,7 @@ def import_log(
     Raises `ArchiveError` if there is a log already, or the archive is not whole by everything that
     `Verification` looks at.
     """
-    fingerprint = archive.manifest.fingerprint
-    check_empty(database, fingerprint)
+    check_empty(database, archive.manifest)
     verification = Verification(artifacts, advance)
     outline = verification.check_rows(archive)
     _check_manifest(archive, outline, verification.faults)
@@ -41,7 +41,7 @@ def import_log(
         advance("rows", done, total)
 
     artifacts.leave(Log(database).identity)  # an empty one's, in whose place this one comes
-    fill(database, archive, fingerprint, tick)
+    fill(database, archive, archive.manifest, tick)
     return verdict
 
 
@@ -50,10 +50,14 @@ def _check_manifest(archive: Archive, outline: Outline, faults: list[str]) -> No
     store = outline.store
     if store is None or not outline.versions:
         faults.append("it holds no log")
-    elif (store.model, store.fingerprint) != (manifest.model, manifest.fingerprint):
+    elif _made_for(store) != _made_for(manifest):
         faults.append("its manifest and its rows are of different models")
     if set(manifest.artifacts) != named_by(outline):
         faults.append("its artifacts are not those that its rows name")
+
+
+def _made_for(source: StoreRecord | Manifest) -> tuple[str, str, str | None]:
+    return source.model, source.fingerprint, source.chat_template
 
 
 def _refuse_any(faults: "list[str] | tuple[str, ...]") -> None:
