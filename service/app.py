@@ -113,7 +113,7 @@ def build(
     )
     overlays.start()
     sweep(database, artifacts)
-    family = Family(editors, store)
+    family = Family(editors, store, overlays)
     health = Health(engine, statistics, settings.max_perplexity_ratio)
     apply = Apply(
         engine,
@@ -173,6 +173,7 @@ def build(
         ),
         history=History(
             Replay(engine, editors, store, artifacts, overlays),
+            family,
             Probing(engine, settings.max_generations),
             store,
             queue,

@@ -23,7 +23,7 @@ from service.operations.editors import Editors
 from service.operations.examination import Examination, efficacy, neighborhood, paraphrase
 from service.operations.family import Family
 from service.operations.making import NOT_REACHED, Made, Making, failed
-from service.operations.overlays import Overlays
+from service.operations.overlays import Overlays, Pinned
 from service.operations.phases import Phases
 from service.operations.snapshots import Snapshots
 from service.operations.spans import Spans
@@ -92,17 +92,26 @@ class Apply:
         """The batch of those of these edits that the model takes; None if it takes none."""
         first = edits[0].correction
         try:
-            self._family.check(first)
+            self._family.check(first)  # before statistics are made for it
             editor = self._editors.editor(first.editor, first.hyperparameters)
         except InvalidRequestError as error:
-            # They were taken before an edit of another family made the log's first batch.
-            ending = Ending(EditState.FAILED, str(error))
-            self._queue.end(lease, dict.fromkeys((edit.id for edit in edits), ending))
+            self._refuse(edits, error, lease)
             return None
         endings = _superseded(edits)
         requests = self._requests(editor, edits, endings)
         with self._changing():
-            return self._apply(editor, requests, endings, lease)
+            current = self._overlays.catch_up()
+            try:
+                self._family.check(first)  # what is at work now stays so until the commit
+            except InvalidRequestError as error:
+                self._refuse(edits, error, lease)
+                return None
+            return self._apply(editor, current, requests, endings, lease)
+
+    def _refuse(self, edits: Sequence[Edit], error: InvalidRequestError, lease: Lease) -> None:
+        """They were taken before a batch of another family came to work."""
+        ending = Ending(EditState.FAILED, str(error))
+        self._queue.end(lease, dict.fromkeys((edit.id for edit in edits), ending))
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -129,11 +138,11 @@ class Apply:
     def _apply(
         self,
         editor: AnyEditor,
+        current: Pinned,
         requests: Sequence[EditRequest],
         endings: dict[int, Ending],
         lease: Lease,
     ) -> Batch | None:
-        current = self._overlays.catch_up()
         made = self._making(editor, current, requests, endings)
         self.phases.took(made.timings)
         if not made.after:

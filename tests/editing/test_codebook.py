@@ -123,3 +123,11 @@ def test_checksums_are_those_of_old_logs() -> None:
 def test_a_codebook_has_one_site() -> None:
     with pytest.raises(ConflictError, match="layer=3"):
         grown(target(1, (0, 0))).insert(Site(4, "mlp", Replacement.LAST), [target(2, (9, 9))], 1.0)
+
+
+def test_an_empty_codebook_has_any() -> None:
+    other = Site(4, "mlp", Replacement.LAST)
+    left_over = Codebook(site=SITE).insert(other, [target(2, (9, 9))], 1.0)
+    assert left_over.site == other
+    assert answers(left_over, (9, 9)) == [2]
+    assert left_over.checksum == Codebook.empty().insert(other, [target(2, (9, 9))], 1.0).checksum
