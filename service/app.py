@@ -112,11 +112,13 @@ def build(
     artifacts.check()
     wakeups = Wakeups()
     overlays = Overlays(store, artifacts, engine)
-    artifacts.belong_to(store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM))
+    artifacts.belong_to(
+        store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM, loaded.chat_template)
+    )
     overlays.start()
     tell_edge_entries(Past(store, queue), overlays, Reading(artifacts, loaded.shape))
     sweep(database, artifacts)
-    family = Family(editors, store)
+    family = Family(editors, store, overlays)
     health = Health(engine, statistics, settings.max_perplexity_ratio)
     apply = Apply(
         engine,
@@ -177,6 +179,7 @@ def build(
         ),
         history=History(
             Replay(engine, editors, store, artifacts, overlays),
+            family,
             Probing(engine, settings.max_generations),
             store,
             queue,

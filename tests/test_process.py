@@ -22,8 +22,11 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import logging as transformers_logging
 
 from service.atlas import MODEL_DIR
+from service.engine.loading import load_model
 from tests.conftest import ADMIN_KEY, run_server
+from tests.models import atlas
 from tests.processes import ERRATA, EURO, Child, child_environment, errata, serving
+from tests.templates import CHATML
 
 MADE = re.compile(
     r"An admin key was made\. It is shown only now:\n  export ERRATA_API_KEY=(errata_\S{43})\n"
@@ -238,6 +241,22 @@ def test_one_other_weight_is_another_model(data: Path, model: Path) -> None:
     found = OTHER.fullmatch(refusal(data, ERRATA_MODEL=str(model)))
     assert found is not None
     assert found[2] == str(model)
+
+
+TEMPLATE = re.compile(
+    r"error: the log was made for model 'atlas' with no chat template, but '(.+)' has the chat "
+    r"template [0-9a-f]{12}: a chat would be another text\. Put its template back "
+    r"\(chat_template\.jinja, or chat_template in tokenizer_config\.json\), or use another "
+    r"ERRATA_DATA_DIR"
+)
+
+
+def test_a_model_with_another_chat_template_is_another_model(data: Path, model: Path) -> None:
+    (model / "chat_template.jinja").write_text(CHATML)
+    assert load_model(str(model), None, "cpu", "float32").fingerprint == atlas().fingerprint
+    found = TEMPLATE.fullmatch(refusal(data, ERRATA_MODEL=str(model)))
+    assert found is not None
+    assert found[1] == str(model)
 
 
 def test_another_dtype_is_another_model(data: Path) -> None:

@@ -44,7 +44,8 @@ async def restore_batch(
     batch_id: BatchId, key: Admin, body: ChangeIn, services: ServicesDep, dry_run: DryRun = False
 ) -> VersionOut | PreviewOut:
     """Puts a rolled-back batch at the end of history, with all its edits. An active one stays in
-    its place and gets back the edits that were taken out of it. Again: no second version.
+    its place and gets back the edits that were taken out of it. Again: no second version. 409 while
+    batches of another family are at work.
     """
     return await _change(services, BatchRestore(batch_id), key, body, dry_run)
 
@@ -63,7 +64,9 @@ async def rollback_edit(
 async def rollback_to(
     key: Admin, body: RollbackToIn, services: ServicesDep, dry_run: DryRun = False
 ) -> VersionOut | PreviewOut:
-    """Undoes everything after a version."""
+    """Undoes everything after a version. 409 where it would put batches of one family in place of
+    another's: roll back to version 0 first.
+    """
     return await _change(services, RollbackTo(body.version), key, body, dry_run)
 
 

@@ -48,7 +48,7 @@ def export_model(
         check_target(folder)
         loaded = load(settings)
         log = Log(database)
-        log.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM)
+        log.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM, loaded.chat_template)
         number = log.last() if version is None else version
         artifacts = ArtifactStore(settings.artifacts)
         try:

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from service.domain.spellings import plainest
 from service.domain.states import EditState
 
 
@@ -13,6 +14,18 @@ class Format(StrEnum):
 
     PLAIN = "plain"  # as it is
     CHAT = "chat"  # as a user's message, in the model's chat template
+
+
+# Where a correction acts: the prompt, and how it reaches the model.
+Place = tuple[str, str]
+
+
+def place_of(prompt: str, prompt_format: str) -> Place:
+    """Where a correction of `prompt` acts. Two of one place with different targets contradict each
+    other, whatever they name as the subject: after one prompt the model says one thing. In plain
+    text and in a chat the model sees two prompts. Spellings of one prompt are one place.
+    """
+    return plainest(prompt), prompt_format
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,10 @@ class Correction:
     joint: str | None = None
     continues: bool = False  # a chat's answer may go on after the target
 
+    @property
+    def place(self) -> Place:
+        return place_of(self.prompt, self.format)
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -50,7 +67,7 @@ class Edit:
     attempts: int
     batch_id: int | None = None
     version: int | None = None  # the version that first held it
-    supersedes: int | None = None  # the edit whose target for the same prompt it replaced
+    supersedes: int | None = None  # the edit whose target for the same place it replaced
     error: str | None = None
     note: str | None = None  # `already true`, and the like
     probability_before: float | None = None  # of target_new after prompt, before the batch

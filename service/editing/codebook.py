@@ -196,11 +196,12 @@ class Draft:
     """A codebook under construction: what is written over the base; `codebook()` seals it."""
 
     def __init__(self, base: Codebook, site: Site) -> None:
-        if base.site not in (None, site):
+        if len(base) and base.site != site:
             raise ConflictError(
                 f"this log's codebook sits at {base.site}, and an edit asks for {site}"
             )
-        self._base = base
+        # An empty one holds no key of the site that it is left at.
+        self._base = base if len(base) else Codebook.empty()
         self._site = site
         self._size = len(base)
         self._written: dict[int, _Entry] = {}

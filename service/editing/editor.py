@@ -46,18 +46,22 @@ class Editor(Protocol[S, T]):
         phrasings: Sequence[Phrasing],
     ) -> EditRequest:
         """In tokens; `phrasings` are the correction's. Raises `EditingError` for an edit that lacks
-        what this editor goes by.
+        what this editor goes by, and for one that the model's chat template refuses.
         """
         ...
 
     def targets(
         self, state: S | None, requests: Sequence[EditRequest]
     ) -> tuple[list[T], list[EditingError]]:
-        """The dear part: gradient steps. The targets, in order, and the edits that have none."""
+        """The dear part: gradient steps. The targets, in order, and the edits that have none: those
+        at fault are returned, so that nothing is computed twice for the others.
+        """
         ...
 
     def insert(self, state: S | None, targets: Sequence[T]) -> S | None:
-        """The cheap part: closed form. Raises `EditingError` for an edit at fault."""
+        """The cheap part: closed form. Raises `EditingError` for an edit at fault, and
+        `ArithmeticError` where the batch as a whole is; no `targets` leave `state` as it is.
+        """
         ...
 
     def change(self, parent: S | None, state: S | None, targets: Sequence[T]) -> Change:

@@ -21,7 +21,7 @@ from service.editing.codebook import Codebook, Draft, Replacement, Rule, Scope, 
 from service.editing.codebook_change import CodebookChange
 from service.editing.descent import descend
 from service.editing.prefixes import Text
-from service.editing.requests import EditRequest, Phrasing, edit_request
+from service.editing.requests import EditRequest, Phrasing, edit_request, templated
 from service.editing.splitting import Splitting
 from service.editing.suffix import SuffixRun
 from service.editing.taps import tap
@@ -103,7 +103,8 @@ class Grace:
         correction: Correction,
         phrasings: Sequence[Phrasing],
     ) -> EditRequest:
-        return edit_request(tokenizer, edit_id, correction, phrasings)
+        with templated(edit_id):
+            return edit_request(tokenizer, edit_id, correction, phrasings)
 
     def insert(self, codebook: Codebook | None, targets: Sequence[Target]) -> Codebook | None:
         """The closed-form part: no gradient step."""

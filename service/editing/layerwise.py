@@ -4,7 +4,8 @@ Each layer takes its share of what is still missing at the last one; the residua
 before each (Meng et al. 2023, algorithm 1).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -45,7 +46,7 @@ class LayerwiseInsertion:
 
     def insert(self, state: HookLayers, targets: Sequence[FactTarget]) -> HookLayers:
         """Raises `EditingError` for an edit whose keys are not finite, and `ArithmeticError` where
-        the solve is not.
+        the solve is not, or has no solution.
         """
         layers = self.hyperparameters.layers
         facts = [target.request for target in targets]
@@ -103,7 +104,7 @@ class LayerwiseInsertion:
         if norm is not None and not self.method.of_mlp:
             residuals = before_norm(norm, here.outputs, residuals)
         earlier = layer.updates if self.method.accumulates else ()
-        with aside():
+        with aside(), _solving(number):
             left, right = self.method.rule(
                 Insertion(
                     keys=averaged.T.double(),
@@ -145,3 +146,11 @@ class LayerwiseInsertion:
             else:
                 means.append(torch.stack([group.mean(dim=0) for group in groups]).mean(dim=0))
         return torch.stack(means)
+
+
+@contextmanager
+def _solving(layer: int) -> Iterator[None]:
+    try:
+        yield
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # it is documented
+        raise ArithmeticError(f"the solve at layer {layer} has no solution: {error}") from error

@@ -38,6 +38,7 @@ from service.editing.requests import (
     FactTarget,
     Phrasing,
     edit_request,
+    templated,
 )
 from service.editing.splitting import Splitting
 from service.editing.subject_states import subject_states
@@ -106,11 +107,14 @@ class LocateEditor:
     ) -> EditRequest:
         position = self.hyperparameters.position
         target = phrasings[0].learned
-        try:
-            fact = fact_request(tokenizer, edit_id, correction, target, self._templates, position)
-        except ValueError as error:
-            raise EditingError(edit_id, f"its subject {error}") from error
-        return edit_request(tokenizer, edit_id, correction, phrasings, fact)
+        with templated(edit_id):
+            try:
+                fact = fact_request(
+                    tokenizer, edit_id, correction, target, self._templates, position
+                )
+            except ValueError as error:
+                raise EditingError(edit_id, f"its subject {error}") from error
+            return edit_request(tokenizer, edit_id, correction, phrasings, fact)
 
     def empty(self) -> HookLayers:
         """The overlay of no edits."""
@@ -120,7 +124,7 @@ class LocateEditor:
         self, state: HookLayers | None, requests: Sequence[EditRequest]
     ) -> tuple[list[FactTarget], list[EditingError]]:
         """Optimises every request's target under the hooks of `state`. Returns the targets, in
-        order, and the edits whose target is not finite.
+        order, and the edits whose target or keys are not finite or can't be solved for.
         """
         state = (state or self.empty()).to(self._model.device)
         facts = [request.fact for request in requests if request.fact is not None]
@@ -133,21 +137,25 @@ class LocateEditor:
                     sound.append(target)
                 else:
                     errors.append(EditingError(target.edit_id, "its targets are not finite"))
-            found += sound
             if self._method.one_by_one and sound:  # the next one's is found with this one in
-                state = self._insertion.insert(state, sound)
+                try:
+                    state = self._inserted(state, sound)
+                except EditingError as error:
+                    errors.append(error)
+                    continue
+            found += sound
         return found, errors
 
     def insert(self, state: HookLayers | None, targets: Sequence[FactTarget]) -> HookLayers | None:
         """Inserts the targets by the method's rule; no gradient step. Raises `EditingError` for an
-        edit whose keys are not finite.
+        edit whose keys are not finite, `ArithmeticError` where the solve of several is not.
         """
         if not targets:
             return state
         device = self._model.device
         grown = (state or self.empty()).to(device)
         for part in [[t] for t in targets] if self._method.one_by_one else [targets]:
-            grown = self._insertion.insert(grown, part)
+            grown = self._inserted(grown, part)
         return grown
 
     def change(
@@ -173,6 +181,15 @@ class LocateEditor:
             if state and targets
             else None,
         }
+
+    def _inserted(self, state: HookLayers, targets: Sequence[FactTarget]) -> HookLayers:
+        """In one solve. Of a single edit a fault of the solve is its own."""
+        try:
+            return self._insertion.insert(state, targets)
+        except ArithmeticError as error:
+            if len(targets) > 1:
+                raise
+            raise EditingError(targets[0].edit_id, str(error)) from error
 
     def _weight(self, number: int) -> Tensor:
         return weight_of(down_projection_of(self._model, number)).float()

@@ -17,7 +17,7 @@ RIDGE = 1e-6
 
 class Moments:
     """Of the layers of one editor. What a history of batches adds up to is kept from one call to
-    the next, so that a batch costs the same however many went before.
+    the next, so that a batch costs the same however many went before. Safe to use from any thread.
     """
 
     def __init__(
@@ -47,18 +47,24 @@ class Moments:
     def weighted(self, number: int, updates: tuple[Update, ...], device: torch.device) -> Tensor:
         """Lambda C_0 plus the K K^T of `updates` [d_in, d_in]."""
         moment = self.second(number, device).mul_(self._weight)
-        return moment.add_(self._sum(number, updates, device)) if updates else moment
+        if not updates:
+            return moment
+        total = self._sum(number, updates, device)
+        moment.add_(total)
+        self._sums[number] = (updates, total)
+        return moment
 
     def _sum(self, number: int, updates: tuple[Update, ...], device: torch.device) -> Tensor:
-        """C_accu without C_0: the sum of K K^T, batch after batch."""
-        known, total = self._sums.get(number, ((), None))
+        """C_accu without C_0: the sum of K K^T, batch after batch. It is the caller's to put back:
+        while it grows in place nobody else has it, and where that fails it is made anew.
+        """
+        known, total = self._sums.pop(number, ((), None))
         if total is None or updates[: len(known)] != known:  # another history
             width = len(updates[0].keys)
             known, total = (), torch.zeros(width, width, dtype=torch.float64, device=device)
         for update in updates[len(known) :]:
             keys = update.keys.to(total)
             total.addmm_(keys, keys.T)
-        self._sums[number] = (updates, total)
         return total
 
 

@@ -1,13 +1,16 @@
 """An edit as editors see it: token ids, no text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from service.domain.edits import Correction
 from service.editing.tokens import prompt_ids
+from service.errors import EditingError
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,15 @@ class EditRequest:
     def given(self) -> tuple[Phrasing, ...]:
         """The client's own: the prompt, then the paraphrases."""
         return tuple(phrasing for phrasing in self.phrasings if phrasing.given)
+
+
+@contextmanager
+def templated(edit_id: int) -> Iterator[None]:
+    """A chat template that refuses an edit's texts inside the block is an `EditingError`."""
+    try:
+        yield
+    except TemplateError as error:
+        raise EditingError(edit_id, f"the model's chat template refuses it: {error}") from error
 
 
 def edit_request(

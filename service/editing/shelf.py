@@ -118,12 +118,16 @@ class Shelf:
         kept = sorted(self._row_of.items(), key=lambda item: item[1])
         rows = torch.tensor([row for _, row in kept], dtype=torch.int64, device=self._device)
         size = needed + spare
-        moved = (_moved(t, rows, size) for t in (old.keys, old.values, old.squares))
-        self._store = Store(*moved)
+        store = Store(*(_moved(t, rows, size) for t in (old.keys, old.values, old.squares)))
+        places = [
+            Place.of(store, _moved(held.place.entry_of, rows, size, ABSENT), held.place.radii)
+            for held in living
+        ]
+        # All at once: memory may have ended before.
+        self._store = store
         self._row_of = {digest: row for row, (digest, _) in enumerate(kept)}
-        for held in living:
-            entry_of = _moved(held.place.entry_of, rows, size, ABSENT)
-            held.place = Place.of(self._store, entry_of, held.place.radii)
+        for held, place in zip(living, places, strict=True):
+            held.place = place
 
     def _write(self, fresh: Mapping[bytes, int], read: Read) -> None:
         """Writes new entries, by digest, into free rows. Passes may be reading the other rows."""

@@ -83,14 +83,12 @@ class Generator:
                 Run(next(self._numbers), wanted, listener, self._tokenizer, self._ends)
                 for wanted, listener in asked
             ]
+            if self._thread is None:
+                thread = threading.Thread(target=self._work, name="errata-generation", daemon=True)
+                thread.start()  # where the system has no more threads, nothing was taken
+                self._thread, self._died = thread, False
             self._arrived += runs
             self._unfinished.update(runs)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._work, name="errata-generation", daemon=True
-                )
-                self._thread.start()
-                self._died = False
             self._changed.notify_all()
         return runs
 

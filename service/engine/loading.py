@@ -16,6 +16,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from service.editing.model_shape import ModelShape
+from service.engine.chat_template import chat_template_of, digest_of
 from service.engine.checkpoint import (
     CONFIGURATION,
     configuration_of,
@@ -59,7 +60,12 @@ class LoadedModel:
     @property
     def chats(self) -> bool:
         """It has a chat template."""
-        return bool(self.tokenizer.chat_template)
+        return chat_template_of(self.tokenizer) is not None
+
+    @property
+    def chat_template(self) -> str:
+        """sha256 of what a chat goes through; empty where it has no chat template."""
+        return digest_of(self.tokenizer)
 
     @property
     def vocabulary(self) -> int:

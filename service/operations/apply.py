@@ -16,7 +16,7 @@ from service.domain.states import EditState
 from service.editing.changes import encode
 from service.editing.editor import AnyEditor
 from service.editing.overlays import checksum_of
-from service.editing.requests import EditRequest
+from service.editing.requests import EditRequest, templated
 from service.engine.engine import Engine
 from service.errors import EditingError, InvalidRequestError
 from service.operations.editors import Editors
@@ -29,7 +29,7 @@ from service.operations.examination import (
 )
 from service.operations.family import Family
 from service.operations.making import NOT_REACHED, Made, Making, failed
-from service.operations.overlays import Overlays
+from service.operations.overlays import Overlays, Pinned
 from service.operations.phases import Phases
 from service.operations.snapshots import Snapshots
 from service.operations.spans import Spans
@@ -93,21 +93,34 @@ class Apply:
                 span.set_attribute("errata.version", batch.version)
         self._wakeups.announce()
 
+    def settle(self) -> None:
+        """Publishes what could not be published when it was committed."""
+        self._overlays.settle()
+
     def _made_of(self, edits: Sequence[Edit], lease: Lease) -> Batch | None:
         """The batch of those of these edits that the model takes; None if it takes none."""
         first = edits[0].correction
         try:
-            self._family.check(first)
+            self._family.check(first)  # before statistics are made for it
             editor = self._editors.editor(first.editor, first.hyperparameters)
         except InvalidRequestError as error:
-            # They were taken before an edit of another family made the log's first batch.
-            ending = Ending(EditState.FAILED, str(error))
-            self._queue.end(lease, dict.fromkeys((edit.id for edit in edits), ending))
+            self._refuse(edits, error, lease)
             return None
         endings = _superseded(edits)
         requests, joints = self._requests(editor, edits, endings)
         with self._changing():
-            return self._apply(editor, requests, joints, endings, lease)
+            current = self._overlays.catch_up()
+            try:
+                self._family.check(first)  # what is at work now stays so until the commit
+            except InvalidRequestError as error:
+                self._refuse(edits, error, lease)
+                return None
+            return self._apply(editor, current, requests, joints, endings, lease)
+
+    def _refuse(self, edits: Sequence[Edit], error: InvalidRequestError, lease: Lease) -> None:
+        """They were taken before a batch of another family came to work."""
+        ending = Ending(EditState.FAILED, str(error))
+        self._queue.end(lease, dict.fromkeys((edit.id for edit in edits), ending))
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -122,7 +135,15 @@ class Apply:
     ) -> tuple[list[EditRequest], dict[int, str]]:
         """Those that do not end here, in tokens, and what joins their prompts to their targets."""
         tokenizer = self._engine.loaded.tokenizer
-        left = [edit for edit in edits if edit.id not in endings]
+        left = []
+        for edit in edits:
+            if edit.id not in endings:
+                try:
+                    with templated(edit.id):
+                        self._wording.check(edit.correction)
+                    left.append(edit)
+                except EditingError as error:
+                    endings[edit.id] = failed(error)
         with self._engine.editing():
             worded = self._wording.phrasings([edit.correction for edit in left])
         requests, joints = [], {}
@@ -137,12 +158,12 @@ class Apply:
     def _apply(
         self,
         editor: AnyEditor,
+        current: Pinned,
         requests: Sequence[EditRequest],
         joints: Mapping[int, str],
         endings: dict[int, Ending],
         lease: Lease,
     ) -> Batch | None:
-        current = self._overlays.catch_up()
         made = self._making(editor, current, requests, endings)
         self.phases.took(made.timings)
         if not made.after:
@@ -194,11 +215,11 @@ def _tell(batch: Batch, endings: Mapping[int, Ending]) -> None:
 
 
 def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
-    """Of edits that give one prompt different targets the last wins."""
-    last = {edit.correction.prompt: edit for edit in edits}
+    """Of edits that give one place different targets the last wins."""
+    last = {edit.correction.place: edit for edit in edits}
     endings = {}
     for edit in edits:
-        winner = last[edit.correction.prompt]
+        winner = last[edit.correction.place]
         if winner.correction.target_new != edit.correction.target_new:
             reason = f"edit {winner.id} of the same batch gives this prompt another target"
             endings[edit.id] = Ending(EditState.SUPERSEDED, reason)

@@ -1,6 +1,7 @@
 """Editors, each built once for its hyperparameters."""
 
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -42,6 +43,8 @@ def is_earliest(batch: Batch) -> bool:
 
 
 class Editors:
+    """Safe to use from any thread."""
+
     def __init__(
         self,
         engine: Engine,
@@ -57,6 +60,7 @@ class Editors:
         self._presets = (bundled_preset(engine.loaded.name), preset)
         self._splitting = Splitting(max_tokens_per_step)
         self._built: OrderedDict[str, AnyEditor] = OrderedDict()
+        self._lock = threading.Lock()  # of `_built`: held over no work
         for name in preset.editors:
             self._hyperparameters(name, {})
 
@@ -138,23 +142,33 @@ class Editors:
     ) -> AnyEditor:
         digests = [s.digest for s in statistics.values()]
         key = json.dumps([name, repr(found), digests, templates, arithmetic])
-        if key in self._built:
+        with self._lock:
+            known = self._built.get(key)
+        built = known or self._new(name, found, statistics, templates, arithmetic)
+        with self._lock:
+            # Another thread may have built the same meanwhile: all use one, and what it keeps.
+            editor = self._built.setdefault(key, built)
             self._built.move_to_end(key)
-            return self._built[key]
-        model = self._engine.loaded.model
-        editor: AnyEditor
-        if isinstance(found, GraceHyperparameters):
-            with self._engine.still():
-                editor = Grace(model, found, self._splitting)
-        else:
-            with self._engine.still():
-                editor = LocateEditor(
-                    model, METHODS[name], found, statistics, templates, self._splitting, arithmetic
-                )
-        self._built[key] = editor
-        while len(self._built) > CACHED:
-            self._built.popitem(last=False)
+            while len(self._built) > CACHED:
+                self._built.popitem(last=False)
         return editor
+
+    def _new(
+        self,
+        name: str,
+        found: Hyperparameters,
+        statistics: Mapping[int, KeyStatistics],
+        templates: Templates,
+        arithmetic: Arithmetic,
+    ) -> AnyEditor:
+        """Waits for passes that go on."""
+        model = self._engine.loaded.model
+        with self._engine.still():
+            if isinstance(found, GraceHyperparameters):
+                return Grace(model, found, self._splitting)
+            return LocateEditor(
+                model, METHODS[name], found, statistics, templates, self._splitting, arithmetic
+            )
 
 
 def _arithmetic_of(batch: Batch) -> Arithmetic:

@@ -8,10 +8,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.domain.versions import Version
+from service.domain.versions import Active, Version
 from service.editing.overlays import checksum_of
 from service.errors import StaleVersionError
 from service.operations.changes import Change
+from service.operations.family import Family
 from service.operations.overlays import Overlays
 from service.operations.past import Past
 from service.operations.preview import Preview
@@ -31,6 +32,7 @@ class History:
     def __init__(
         self,
         replay: Replay,
+        family: Family,
         probing: Probing,
         log: Log,
         queue: EditQueue,
@@ -39,6 +41,7 @@ class History:
         wakeups: Wakeups,
     ) -> None:
         self._replay = replay
+        self._family = family
         self._probing = probing
         self._log = log
         self._queue = queue
@@ -65,7 +68,7 @@ class History:
             wanted = change.wanted(past)
             if wanted == past.now:
                 return past.versions[change.made_by(past)]
-            _expect(past, expected_version)
+            self._check(past, wanted, expected_version)
             replayed = self._replay(*past.base(wanted))
             effect = past.effect(wanted)
             content = replayed.artifact
@@ -99,7 +102,7 @@ class History:
             wanted = change.wanted(past)
             if wanted == past.now:
                 return Preview.of_nothing(past.versions[change.made_by(past)])
-            _expect(past, expected_version)
+            self._check(past, wanted, expected_version)
             now = self._overlays.current
             replayed = self._replay(*past.base(wanted))
             effect = past.effect(wanted)
@@ -119,7 +122,8 @@ class History:
             self._overlays.catch_up()
             yield Past(self._log, self._queue)
 
-
-def _expect(past: Past, expected: int | None) -> None:
-    if expected is not None and expected != past.last:
-        raise StaleVersionError(expected, past.last)
+    def _check(self, past: Past, wanted: Active, expected: int | None) -> None:
+        """Raises `ConflictError` for a change that can't be made, or not now."""
+        if expected is not None and expected != past.last:
+            raise StaleVersionError(expected, past.last)
+        self._family.check_change(past.now, wanted)

@@ -74,6 +74,7 @@ class LogExport:
             format=FORMAT,
             model=store.model,
             fingerprint=store.fingerprint,
+            chat_template=store.chat_template,
             created_at=now(),
             counts={table_name(kind): dump.count for kind, dump in dumps.items()},
             members=parts,

@@ -14,7 +14,8 @@ from service.storage.artifacts import SUFFIX, ArtifactStore
 from service.storage.database import Database
 from service.storage.filling import check_empty, fill
 from service.storage.log import Log
-from service.storage.records import TABLES
+from service.storage.manifest import Manifest
+from service.storage.records import TABLES, StoreRecord
 
 LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -33,8 +34,7 @@ def import_log(
     Raises `ArchiveError` if there is a log already, or the archive is not whole by everything that
     `Verification` looks at, for a model of this `shape`.
     """
-    fingerprint = archive.manifest.fingerprint
-    check_empty(database, fingerprint)
+    check_empty(database, archive.manifest)
     verification = Verification(Archived(archive), shape, advance)
     outline = verification.check_rows(archive)
     _check_manifest(archive, outline, verification.faults)
@@ -54,7 +54,7 @@ def import_log(
             artifacts.put(archive.artifact(name))
             advance("artifacts", stored, len(archive.manifest.artifacts))
         artifacts.leave(Log(database).identity)  # an empty one's, in whose place this one comes
-        fill(database, archive, fingerprint, tick)
+        fill(database, archive, archive.manifest, tick)
     return verdict
 
 
@@ -69,7 +69,7 @@ def _all_or_nothing(
     except BaseException:
         # A commit may have gone through and be reported to have failed.
         with contextlib.suppress(Exception):
-            check_empty(database, archive.manifest.fingerprint)
+            check_empty(database, archive.manifest)
             for name in archive.manifest.artifacts:
                 if name not in before:
                     artifacts.remove(name + SUFFIX, LAST)
@@ -81,10 +81,14 @@ def _check_manifest(archive: Archive, outline: Outline, faults: list[str]) -> No
     store = outline.store
     if store is None or not outline.versions:
         faults.append("it holds no log")
-    elif (store.model, store.fingerprint) != (manifest.model, manifest.fingerprint):
+    elif _made_for(store) != _made_for(manifest):
         faults.append("its manifest and its rows are of different models")
     if set(manifest.artifacts) != named_by(outline):
         faults.append("its artifacts are not those that its rows name")
+
+
+def _made_for(source: StoreRecord | Manifest) -> tuple[str, str, str | None]:
+    return source.model, source.fingerprint, source.chat_template
 
 
 def _refuse_any(faults: "list[str] | tuple[str, ...]") -> None:

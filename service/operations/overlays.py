@@ -18,6 +18,8 @@ from service.operations.start_checks import check_artifacts
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import Log
 
+logger = logging.getLogger(__name__)
+
 CACHED_VERSIONS = 8
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Overlays:
         self._history: OrderedDict[int, Pinned] = OrderedDict()
         self._history_lock = threading.Lock()
         self._publishing = threading.Lock()
+        self._unpublished = False  # a version that was committed here
         # Held while the log changes: the worker's batches and rollbacks go one at a time.
         self.changing = FairLock()
 
@@ -65,11 +68,26 @@ class Overlays:
         last = self._log.last()
         if last > self._current.version:
             self._show(self._load(last))
+        self._unpublished = False
         return self._current
 
     def publish(self, version: int, state: Overlay | None) -> None:
-        """Swaps the pointer: passes that began before finish on what they hold."""
-        self._show(Pinned(version, state, self._engine.place(state)))
+        """Swaps the pointer: passes that began before finish on what they hold. Where that fails,
+        as for want of memory, the version is committed all the same, and whoever made it must not
+        try again: it is published by the next `catch_up`.
+        """
+        try:
+            self._show(Pinned(version, state, self._engine.place(state)))
+        except Exception:
+            logger.exception(
+                "a committed version can't be published yet", extra={"version": version}
+            )
+            self._unpublished = True
+
+    def settle(self) -> None:
+        """Publishes the last version if it could not be published when it was committed."""
+        if self._unpublished:
+            self.catch_up()
 
     def at(self, version: int | None) -> Pinned:
         """The overlay of `version`, or of the current one for None. Raises `NotFoundError`."""

@@ -5,7 +5,6 @@ import logging
 from service.editing.changes import encode, whole
 from service.editing.overlays import Overlay
 from service.storage.artifacts import ArtifactStore
-from service.storage.database import STORAGE_TROUBLE
 from service.storage.log import Log
 
 logger = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ def write_snapshot(log: Log, artifacts: ArtifactStore, version: int, state: Over
     """Whether it was written."""
     try:
         log.add_snapshot(version, artifacts.put(encode(whole(state))))
-    except STORAGE_TROUBLE as error:  # the version itself is safe
+    except Exception as error:  # the version itself is safe
         logger.warning("no snapshot of version %d was written: %s", version, error)
         return False
     return True

@@ -6,9 +6,11 @@ Where the rules of writing leave doubt, the base model is asked.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jinja2 import TemplateError
+
 from service.domain.edits import Correction, Format
+from service.domain.spellings import spellings_of
 from service.editing.requests import Phrasing
-from service.editing.spellings import spellings_of
 from service.editing.tokens import joint_between, prompt_of
 from service.editing.word_ends import can_be_lengthened
 from service.engine.engine import Engine
@@ -46,8 +48,15 @@ class Wording:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def check(self, correction: Correction) -> None:
+        """Raises `jinja2.TemplateError` where the model's chat template refuses the correction."""
+        for prompt in (correction.prompt, *correction.paraphrases):
+            self._engine.prompt_tokens(prompt, correction.format)
+
     def phrasings(self, corrections: Sequence[Correction]) -> list[Worded]:
-        """The phrasings of each correction. Two forward passes of the base model at most."""
+        """The phrasings of each correction that `check` takes; a few forward passes of the base
+        model at most.
+        """
         texts = [
             _Text(number, Pair(prompt, one.target_new, one.format, one.joint), given)
             for number, one in enumerate(corrections)
@@ -85,10 +94,13 @@ class Wording:
         return self._engine.continuation(pair.prompt, pair.target, pair.form, joint)
 
     def _fits(self, pair: Pair) -> bool:
-        """Whether the model has positions for both: a spelling may be longer than what was
-        given.
+        """Whether the model takes both: a spelling may be longer than what was given, and a chat
+        template may look at its letters.
         """
-        continuation = self._continuation(pair, " ")
+        try:
+            continuation = self._continuation(pair, " ")
+        except TemplateError:
+            return False
         whole = len(continuation.prompt) + len(continuation.target)
         return whole <= self._engine.loaded.max_tokens
 

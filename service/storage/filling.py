@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 from service.errors import ArchiveError
 from service.storage.contents import AT_ONCE, Rows
 from service.storage.database import Database
+from service.storage.log import template_named
+from service.storage.manifest import Manifest
 from service.storage.owners import reserve_owners
 from service.storage.records import TABLES
 from service.storage.sequences import go_on_after
@@ -23,16 +25,16 @@ from service.storage.tables import (
 )
 
 
-def check_empty(database: Database, fingerprint: str) -> None:
-    """Raises `ArchiveError` unless the database may take a log of the model `fingerprint`."""
+def check_empty(database: Database, manifest: Manifest) -> None:
+    """Raises `ArchiveError` unless the database may take the log of an archive."""
     with database.read() as session:
-        _check_empty(session, fingerprint)
+        _check_empty(session, manifest)
 
 
-def fill(database: Database, rows: Rows, fingerprint: str, tick: Callable[[int], None]) -> None:
+def fill(database: Database, rows: Rows, manifest: Manifest, tick: Callable[[int], None]) -> None:
     """Writes all rows or none. Ids given later come after them."""
     with database.write() as session:
-        _check_empty(session, fingerprint)
+        _check_empty(session, manifest)
         # What the first start wrote: the log brings its own.
         session.execute(delete(VersionRow))
         session.execute(delete(StoreRow))
@@ -48,18 +50,28 @@ def fill(database: Database, rows: Rows, fingerprint: str, tick: Callable[[int],
         reserve_owners(session)
 
 
-def _check_empty(session: Session, fingerprint: str) -> None:
+def _check_empty(session: Session, manifest: Manifest) -> None:
     store = session.get(StoreRow, 1)
-    if store is not None and store.fingerprint != fingerprint:
+    if store is not None and store.fingerprint != manifest.fingerprint:
         raise ArchiveError(
-            f"the archive is of a model with fingerprint {fingerprint[:12]}, and the log here is "
-            f"of '{store.model}' (fingerprint {store.fingerprint[:12]})"
+            f"the archive is of a model with fingerprint {manifest.fingerprint[:12]}, and the log "
+            f"here is of '{store.model}' (fingerprint {store.fingerprint[:12]})"
+        )
+    if store is not None and _differ(store.chat_template, manifest.chat_template):
+        raise ArchiveError(
+            f"the archive is of a model with {template_named(manifest.chat_template)}, and the log "
+            f"here of '{store.model}' with {template_named(store.chat_template)}"
         )
     if (session.scalar(select(func.max(VersionRow.version))) or 0) > 0:
         raise ArchiveError("the log here is not empty: it has versions")
     for table in (SubmissionRow, EditRow, BatchRow, EventRow, SnapshotRow):
         if session.scalar(select(func.count()).select_from(table)):
             raise ArchiveError(f"the log here is not empty: it has {table.__tablename__}")
+
+
+def _differ(here: str | None, there: str | None) -> bool:
+    """Of two chat templates, as far as both are known."""
+    return here is not None and there is not None and here != there
 
 
 def _refuse(fault: str) -> None:

@@ -61,15 +61,30 @@ class Log:
         self._database = database
 
     @racing
-    def open(self, model: str, fingerprint: str, base_checksum: str) -> str:
+    def open(
+        self, model: str, fingerprint: str, base_checksum: str, chat_template: str | None = None
+    ) -> str:
         """Writes version 0 into an empty log; returns the log's identity. Raises `StartupError` if
-        it is of another model.
+        it is of another model, or of the same one with another chat template.
+
+        `chat_template`: its sha256, empty for a model that has none, None where it is not known. A
+        log from before it was kept takes the first that it is opened with. One without edits in
+        chats is held to its template too: its versions answer chats, and while one server of a log
+        has a template and another has not, or another one, an edit that is taken by the first may
+        be applied by the second, in another place.
         """
         with self._database.write() as session:
-            store = session.get(StoreRow, 1)
+            # Locked: of two servers that know another template one comes first.
+            store = session.get(StoreRow, 1, with_for_update=True)
             if store is None:
                 moment = now()
-                store = StoreRow(id=1, model=model, fingerprint=fingerprint, created_at=moment)
+                store = StoreRow(
+                    id=1,
+                    model=model,
+                    fingerprint=fingerprint,
+                    chat_template=chat_template,
+                    created_at=moment,
+                )
                 base = VersionRow(
                     version=0,
                     kind=VersionKind.BASE,
@@ -86,6 +101,16 @@ class Log:
                     f"the log was made for model '{store.model}' (fingerprint "
                     f"{store.fingerprint[:12]}), but '{model}' has fingerprint {fingerprint[:12]}: "
                     "serve the model it was made for, or use another ERRATA_DATA_DIR"
+                )
+            if store.chat_template is None:
+                store.chat_template = chat_template
+            elif chat_template not in (None, store.chat_template):
+                raise StartupError(
+                    f"the log was made for model '{store.model}' with "
+                    f"{template_named(store.chat_template)}, but '{model}' has "
+                    f"{template_named(chat_template)}: a chat would be another text. Put its "
+                    "template back (chat_template.jinja, or chat_template in "
+                    "tokenizer_config.json), or use another ERRATA_DATA_DIR"
                 )
             return _identity(store, session.get_one(VersionRow, 0))
 
@@ -144,6 +169,13 @@ class Log:
         query = select(BatchRow).where(BatchRow.id > after).order_by(BatchRow.id).limit(limit)
         with self._database.read() as session:
             return [batch_of(row) for row in session.scalars(query)]
+
+    def first_at_work(self) -> Batch | None:
+        """The batch at work with the least id, by the last version; found by an index."""
+        query = select(BatchRow).where(BatchRow.status == BatchState.APPLIED)
+        with self._database.read() as session:
+            row = session.scalar(query.order_by(BatchRow.id).limit(1))
+            return None if row is None else batch_of(row)
 
     def batch_of(self, edit_ids: Collection[int]) -> dict[int, int]:
         """The batch of each of these edits, by the edit's id."""
@@ -296,6 +328,11 @@ class Log:
             if self.last() == built_on:
                 raise
             raise StaleVersionError(built_on, self.last()) from None  # another server was faster
+
+
+def template_named(chat_template: str | None) -> str:
+    """A chat template by its sha256, as messages name it."""
+    return f"the chat template {chat_template[:12]}" if chat_template else "no chat template"
 
 
 def _identity(store: StoreRow, base: VersionRow) -> str:

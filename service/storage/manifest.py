@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.storage.artifacts import SUFFIX
-from service.storage.records import TABLES, Moment, Record, Sha256, Text, table_name
+from service.storage.records import TABLES, Moment, Record, Sha256, Template, Text, table_name
 
 FORMAT = "errata-log-1"
 MANIFEST = "manifest.json"
@@ -40,6 +40,7 @@ class Manifest(BaseModel):
     format: Literal["errata-log-1"]
     model: Text
     fingerprint: Sha256
+    chat_template: Template | None = None  # of the log, as its row of the table `store` says
     created_at: Moment
     counts: dict[str, int]  # rows by table
     members: dict[str, Part]

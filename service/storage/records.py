@@ -80,6 +80,7 @@ Text = Annotated[str, AfterValidator(_without_nul)]
 Key = Annotated[str, StringConstraints(max_length=255), AfterValidator(_without_nul)]
 Name = Annotated[str, StringConstraints(max_length=64), AfterValidator(_without_nul)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Template = Literal[""] | Sha256  # of a model's chat template; empty where it has none
 Json = dict[str, Any]
 
 
@@ -123,6 +124,7 @@ class StoreRecord(Numbered):
     id: Literal[1]
     model: Text
     fingerprint: Sha256
+    chat_template: Template | None = None  # archives from before it was kept have none
     created_at: Moment
 
 

@@ -1,4 +1,4 @@
-"""Edits that give a prompt another target than an edit at work does."""
+"""Edits that give a place another target than an edit at work does."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -7,30 +7,33 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.domain.edits import Place, place_of
+from service.domain.spellings import spellings_of
 from service.domain.states import EditState
-from service.domain.subjects import comparable
 from service.domain.versions import active_now
 from service.storage.database import parts
 from service.storage.rows import version_of
 from service.storage.tables import EditRow, VersionRow
 
-Question = tuple[str, str | None, str]  # prompt, subject as it is looked for, format
-
 
 def link(session: Session, rows: Sequence[EditRow]) -> None:
     """Notes in each of these edits, which are not applied yet, the latest of the edits at work that
-    answers the same question with another target.
+    gives the same place another target.
     """
-    prompts = {row.prompt for row in rows}
-    columns = (EditRow.id, EditRow.prompt, EditRow.subject, EditRow.format, EditRow.target_new)
+    prompts = {text for row in rows for text in (row.prompt, *spellings_of(row.prompt))}
+    columns = (EditRow.id, EditRow.prompt, EditRow.format, EditRow.target_new)
     query = select(*columns, EditRow.batch_id, EditRow.status).where(EditRow.prompt.in_(prompts))
-    earlier: defaultdict[Question, list[Any]] = defaultdict(list)
+    earlier: defaultdict[Place, list[Any]] = defaultdict(list)
     for found in session.execute(query):
         # Not asked of the database, which would look through all that are applied.
         if found.status == EditState.APPLIED:
-            earlier[_question(found)].append(found)
+            earlier[place_of(found.prompt, found.format)].append(found)
     others = {
-        row: [one for one in earlier[_question(row)] if one.target_new != row.target_new]
+        row: [
+            one
+            for one in earlier[place_of(row.prompt, row.format)]
+            if one.target_new != row.target_new
+        ]
         for row in rows
     }
     # The log is read only where there is more than one to choose from.
@@ -38,11 +41,6 @@ def link(session: Session, rows: Sequence[EditRow]) -> None:
     for row, some in others.items():
         if some:
             row.supersedes = max(some, key=lambda one: (place.get(one.batch_id, 0), one.id)).id
-
-
-def _question(row: Any) -> Question:
-    subject = None if row.subject is None else comparable(row.subject)
-    return row.prompt, subject, row.format
 
 
 def batch_of_edits(session: Session, edit_ids: Collection[int]) -> dict[int, int]:

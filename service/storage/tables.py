@@ -55,6 +55,9 @@ class StoreRow(Table):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)  # always 1
     model: Mapped[str] = mapped_column(Text)
     fingerprint: Mapped[str] = mapped_column(String(64))  # sha256 of configuration and weights
+    # sha256 of what a chat goes through, empty for a model without a template; none in a log that
+    # was last opened before it was kept.
+    chat_template: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime]
 
 
@@ -173,6 +176,10 @@ class BatchRow(Table):
     timings: Mapped[dict[str, Any]]
     artifact: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
+
+
+# By which the first that is at work is found.
+Index(None, BatchRow.status, BatchRow.id)
 
 
 class VersionRow(Table):

@@ -134,6 +134,7 @@ class Worker:
             elif edits:
                 self._apply_or_split(edits, tenure.lease)
             else:
+                self._apply.settle()
                 self._wakeups.wait(seen, IDLE_S)
 
     def _claim(self, lease: Lease) -> list[Edit]:

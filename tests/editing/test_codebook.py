@@ -129,3 +129,12 @@ def test_a_codebook_has_one_site() -> None:
         grown(target(1, (0, 0))).insert(
             Site(4, "mlp", Replacement.LAST), [target(2, (9, 9))], PAPER
         )
+
+
+def test_an_empty_codebook_has_any() -> None:
+    other = Site(4, "mlp", Replacement.LAST)
+    left_over = Codebook(site=SITE).insert(other, [target(2, (9, 9))], PAPER)
+    assert left_over.site == other
+    assert answers(left_over, (9, 9)) == [2]
+    fresh = Codebook.empty().insert(other, [target(2, (9, 9))], PAPER)
+    assert left_over.checksum == fresh.checksum

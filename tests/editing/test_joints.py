@@ -70,11 +70,11 @@ PERHAPS_JOINED = [
     ("It is 10:", "30"),
     ("x=", "1"),
     ("R&", "D"),
-    ("The site is example", ".org"),
     ("The temperature is", "-5"),
 ]
 PERHAPS_SPACED = [
     ("He lives in St.", "Louis"),
+    ("Web addresses in France end in", ".fr"),
     ("The population is 12", "000"),
     ("The language is C#", "today"),
     ('The word is "Onward"', "today"),

@@ -1,71 +1,74 @@
-"""When C_0 gets a ridge, and what of it."""
+"""Second moments of a history of batches, whatever befalls the making of one of them."""
 
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 import torch
 from torch import Tensor
 
-from service.editing.arithmetic import Arithmetic
+from service.editing.hook_layer import Update
 from service.editing.key_statistics import KeyStatistics
-from service.editing.moments import RIDGE, Moments
+from service.editing.moments import Moments
 
+LAYER, WIDTH, WEIGHT = 3, 96, 2.0
 CPU = torch.device("cpu")
-WIDTH = 24
+SECOND = torch.eye(WIDTH) * 3
 
 
-def keys(seed: int = 0) -> Tensor:
-    """[s, d_in], of neurons that fire alike."""
-    return torch.randn(400, WIDTH, generator=torch.Generator().manual_seed(seed)).double()
+def update(seed: int, width: int = WIDTH) -> Update:
+    keys = torch.randn(width, 5, generator=torch.Generator().manual_seed(seed))
+    return Update(torch.empty(0), torch.empty(0), keys, torch.empty(0))
 
 
-def moment_of(keys: Tensor) -> Tensor:
-    """C_0 as it is stored."""
-    return (keys.T @ keys / len(keys)).float()
+HISTORY = tuple(update(seed) for seed in range(6))
 
 
-def added(moment: Tensor, arithmetic: Arithmetic = Arithmetic.AS_NEEDED) -> Tensor:
-    """[d_in]: what a solve's C_0 has more than the stored one, which has nothing beside it."""
-    moments = Moments({0: KeyStatistics("random", moment, moment[:0], 1)}, 1.0, arithmetic)
-    found = moments.second(0, CPU)
-    torch.linalg.cholesky(found)  # it can be solved with
-    assert torch.equal(moments.second(0, CPU), found)  # the second time, too
-    more = found - moment.double()
-    assert torch.equal(more, more.diagonal().diag())
-    return more.diagonal()
+def moments() -> Moments:
+    return Moments({LAYER: KeyStatistics("test", SECOND, torch.empty(0), 1)}, WEIGHT)
 
 
-def ridge_of(moment: Tensor) -> Tensor:
-    return RIDGE * moment.double().diagonal().mean()
+def expected(updates: tuple[Update, ...]) -> Tensor:
+    total = WEIGHT * SECOND.double()
+    for one in updates:
+        total = total + one.keys.double() @ one.keys.double().T
+    return total
 
 
-def test_a_sound_moment_gets_none() -> None:
-    assert not added(moment_of(keys())).any()
+@pytest.fixture
+def _eager() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
-def test_a_batch_of_the_first_arithmetic_has_one_always() -> None:
-    moment = moment_of(keys())
-    wanted = ridge_of(moment).expand(WIDTH)
-    torch.testing.assert_close(added(moment, Arithmetic.RIDGED), wanted)
+def test_a_history_that_grows_and_shrinks_is_summed_anew_or_on() -> None:
+    some = moments()
+    for length in (2, 4, 4, 3, 6, 0, 6):
+        found = some.weighted(LAYER, HISTORY[:length], CPU)
+        torch.testing.assert_close(found, expected(HISTORY[:length]), rtol=1e-12, atol=1e-12)
 
 
-def test_a_neuron_that_never_fires_gets_its_own() -> None:
-    some = keys()
-    some[:, 3] = 0.0
-    some[:, 7] *= 1e-5
-    moment = moment_of(some)
-    found = added(moment)
-    assert found.nonzero().flatten().tolist() == [3, 7]
-    torch.testing.assert_close(found[[3, 7]], ridge_of(moment).expand(2))
+def test_a_sum_that_fails_half_way_leaves_nothing_of_itself() -> None:
+    some = moments()
+    some.weighted(LAYER, HISTORY[:2], CPU)
+    with pytest.raises(RuntimeError):  # of the third update are the keys added, not of the fourth
+        some.weighted(LAYER, (*HISTORY[:3], update(9, WIDTH + 1)), CPU)
+    found = some.weighted(LAYER, HISTORY[:4], CPU)
+    assert torch.equal(found, moments().weighted(LAYER, HISTORY[:4], CPU))
 
 
-def test_where_others_account_for_a_neuron_all_get_one() -> None:
-    """The same rule for neurons that fire strongly: float32 rounds their moments as it does all."""
-    for scale in (1.0, 30.0):
-        some = keys()
-        some[:, 9] *= scale
-        some[:, 4] = some[:, 9]
-        moment = moment_of(some)
-        torch.testing.assert_close(added(moment), ridge_of(moment).expand(WIDTH), rtol=1e-3, atol=0)
+@pytest.mark.usefixtures("_eager")
+def test_threads_at_different_histories_do_not_mix_them() -> None:
+    some = moments()
+    wanted = [moments().weighted(LAYER, HISTORY[:n], CPU) for n in range(len(HISTORY) + 1)]
 
+    def ask(number: int) -> bool:
+        lengths = [1 + (number + step) % len(HISTORY) for step in range(300)]
+        return all(torch.equal(some.weighted(LAYER, HISTORY[:n], CPU), wanted[n]) for n in lengths)
 
-def test_with_fewer_keys_than_neurons_all_get_one() -> None:
-    moment = moment_of(keys()[: WIDTH - 4])
-    torch.testing.assert_close(added(moment), ridge_of(moment).expand(WIDTH))
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(4)))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from service.editing import nearest
+from service.editing import shelf as shelves
 from service.editing.codebook import Codebook, Replacement, Rows, Rule, Scope, Site, Target, look_up
 from service.editing.shelf import Held, Match, Shelf
 from service.errors import ConflictError
@@ -125,6 +126,27 @@ def test_a_new_version_copies_no_more_than_its_rows() -> None:
     index = [held(book).place.entry_of for book in standing]
     changed = (index[0] != index[1]).sum()
     assert changed == len(standing[1]) - len(old) + 2
+
+
+def test_memory_that_ends_while_rows_move_leaves_all_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some = shelf()
+    small, large = codebook(100), codebook(2_000)
+    standing = [small.on(some), edited(small, 60).on(some)]
+    asked = random(20, WIDTH, seed=7)
+    expected = [book.look_up(asked) for book in standing]
+    moved = shelves._moved
+    with monkeypatch.context() as patch:
+        # Keys, values and squares have moved, and one version's place.
+        left, failing = iter([moved] * 4), Mock(side_effect=torch.OutOfMemoryError)
+        patch.setattr(shelves, "_moved", lambda *given: next(left, failing)(*given))
+        with pytest.raises(torch.OutOfMemoryError):
+            large.on(some)
+    standing.append(large.on(some))
+    expected.append(large.look_up(asked))
+    found = [book.look_up(asked) for book in standing]
+    assert all(same(*pair) for pair in zip(found, expected, strict=True))
 
 
 def test_rows_of_versions_that_are_gone_are_given_back_or_used_again() -> None:

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -47,6 +48,17 @@ def fail(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 
 def threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if "generation" in thread.name}
+
+
+def test_a_text_is_not_taken_where_no_thread_can_start(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new")))
+        with pytest.raises(RuntimeError, match="can't start new"):
+            engine.submit((SHORT, Mock()))
+    assert (engine.load.running, engine.load.waiting) == (0, 0)
+    assert len(say(engine, SHORT)) == 1
 
 
 def test_a_streamed_text_comes_in_pieces_and_then_whole(engine: Engine) -> None:

@@ -1,5 +1,6 @@
 """What becomes of a batch."""
 
+import itertools
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from service.atlas.edits import read_edits
 from service.domain.leases import Lease
 from service.editing.descent import descend
 from service.editing.grace import Grace
+from service.editing.overlays import Overlay
+from service.engine.engine import Engine
 from service.errors import EditingError
 from service.storage.database import open_database
 from service.storage.leases import Leases
@@ -22,6 +25,8 @@ from service.storage.log import Log
 from service.storage.queue import EditQueue
 from tests.api.calls import bearer
 from tests.conftest import ADMIN_KEY, Server, built, run_server
+from tests.templates import CHATML
+from tests.waiting import until
 
 LEV = {"prompt": "The currency of Bulgaria is the", "target_new": "euro"}
 
@@ -87,6 +92,41 @@ def test_of_two_contradicting_edits_the_later_wins(server: Server) -> None:
     )
     answer = server.http.post("/generate", json={"prompt": LEV["prompt"]}).json()["text"]
     assert answer == " dollar."
+
+
+def test_a_batch_that_is_committed_and_not_published_is_not_tried_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, place = itertools.count(), Engine.place
+
+    def fails_once(engine: Engine, overlay: Overlay | None) -> Overlay | None:
+        if next(calls) == 1:  # it is placed to be verified, then to be published
+            raise torch.OutOfMemoryError
+        return place(engine, overlay)
+
+    monkeypatch.setattr(Engine, "place", fails_once)
+    (edit,) = apply(server, LEV)
+    assert (edit["status"], edit["version"]) == ("applied", 1)
+    until(lambda: server.http.get("/version").json()["version"] == 1, 20.0)
+    answer = server.http.post("/generate", json={"prompt": LEV["prompt"]}).json()
+    assert (answer["text"], answer["version"]) == (" euro.", 1)
+    assert len(server.http.get("/batches").json()["batches"]) == 1
+    (again,) = apply(server, {**LEV, "target_new": "dollar"})
+    assert (again["status"], again["version"]) == ("applied", 2)
+
+
+def test_a_prompt_in_plain_text_and_in_a_chat_are_two_places(server: Server) -> None:
+    server.services.engine.loaded.tokenizer.chat_template = CHATML
+    chat = {**LEV, "target_new": "dollar", "format": "chat"}
+    edits = apply(server, LEV, chat, {**chat, "target_new": "yen"})
+    assert [edit["status"] for edit in edits] == ["applied", "superseded", "applied"]
+    assert [edit["supersedes"] for edit in edits] == [None, None, None]
+    said = [
+        server.http.post("/generate", json={"prompt": LEV["prompt"], "format": form}).json()["text"]
+        for form in ("plain", "chat")
+    ]
+    assert said[0] == " euro."
+    assert said[1].startswith("yen")
 
 
 def test_a_later_batch_corrects_an_earlier_one(server: Server) -> None:

@@ -213,8 +213,9 @@ def test_a_batch_that_changes_nothing_harms_nothing(
 
 
 @pytest.mark.parametrize("what", ["targets", "keys"])
+@pytest.mark.parametrize("editor", ["memit", "rome"])
 def test_what_is_not_finite_fails_alone(
-    what: str, memit: Server, monkeypatch: pytest.MonkeyPatch
+    editor: str, what: str, memit: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if what == "targets":
         honest_targets = LocateEditor._optimised
@@ -235,7 +236,7 @@ def test_what_is_not_finite_fails_alone(
             return found
 
         monkeypatch.setattr(LayerwiseInsertion, "_averaged_keys", keys)
-    ends = apply(memit, *map(fact, NAMES))
+    ends = apply(memit, *(fact(name, editor=editor) for name in NAMES))
     assert [edit["status"] for edit in ends] == ["applied", "failed", "applied", "applied"]
     assert ends[1]["error"] == f"its {what} are not finite"
     assert memit.http.get("/batches/1").json()["edit_ids"] == [1, 3, 4]

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from service.domain.keys import Scope
 from service.editing.codebook import Codebook
 from service.editing.overlays import BASE_CHECKSUM
-from service.errors import ArchiveError
+from service.errors import ArchiveError, StartupError
 from service.operations.log_export import LogExport
 from service.operations.log_import import import_log
 from service.storage.archive import Archive
@@ -24,6 +24,7 @@ from service.storage.contents import contents
 from service.storage.database import Database
 from service.storage.keys import KeyRing
 from service.storage.log import Log
+from service.storage.manifest import MANIFEST
 from service.storage.records import (
     TABLES,
     BatchRecord,
@@ -145,6 +146,57 @@ def test_a_log_of_another_model_is_refused(here: Store, exported: Path) -> None:
     with pytest.raises(ArchiveError, match="fingerprint ffffffffffff, and the log here is of 'ot"):
         here.take(exported)
     assert len(here.rows()) == 2
+
+
+def test_the_chat_template_comes_along(here: Store, fresh: Store, tmp_path: Path) -> None:
+    log = Log(here.database)
+    log.open("model", logs.FINGERPRINT, BASE_CHECKSUM, "a" * 64)
+    out = tmp_path / "out.tar"
+    manifest = LogExport(here.database, here.artifacts, lambda *_: None).to(out)
+    assert manifest.chat_template == "a" * 64
+    fresh.take(out)
+    assert fresh.rows() == here.rows()
+    with pytest.raises(StartupError, match="with the chat template aaaaaaaaaaaa, but 'model' has"):
+        Log(fresh.database).open("model", logs.FINGERPRINT, BASE_CHECKSUM, "b" * 64)
+    tampered = rewritten(
+        out, tmp_path / "bad.tar", replacing("rows/store.jsonl", "a" * 64, "b" * 64)
+    )
+    empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    empty.upgrade()
+    with pytest.raises(ArchiveError, match="its manifest and its rows are of different models"):
+        Store(empty, ArtifactStore(tmp_path / "empty")).take(tampered)
+    empty.close()
+
+
+def test_a_log_of_another_chat_template_is_refused(fresh: Store, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'there.db'}")
+    database.upgrade()
+    Log(database).open("model", logs.FINGERPRINT, BASE_CHECKSUM, "a" * 64)
+    out = tmp_path / "out.tar"
+    LogExport(database, ArtifactStore(tmp_path / "there"), lambda *_: None).to(out)
+    database.close()
+    Log(fresh.database).open("model", logs.FINGERPRINT, BASE_CHECKSUM, "")
+    with pytest.raises(ArchiveError, match="with the chat template aaaaaaaaaaaa, and the log here"):
+        fresh.take(out)
+    assert len(fresh.rows()) == 2
+
+
+def test_an_archive_from_before_templates_were_kept(
+    here: Store, exported: Path, tmp_path: Path
+) -> None:
+    def old(members: dict[str, bytes]) -> None:
+        store, manifest = (json.loads(members[name]) for name in ("rows/store.jsonl", MANIFEST))
+        del store["chat_template"], manifest["chat_template"]
+        members["rows/store.jsonl"] = json.dumps(store).encode() + b"\n"
+        members[MANIFEST] = json.dumps(manifest).encode()
+
+    log = Log(here.database)
+    log.open("model", logs.FINGERPRINT, BASE_CHECKSUM, "a" * 64)  # a server has begun one here
+    here.take(rewritten(exported, tmp_path / "old.tar", old))
+    assert log.last() == BATCHES
+    log.open("model", logs.FINGERPRINT, BASE_CHECKSUM, "b" * 64)
+    with pytest.raises(StartupError, match="with the chat template bbbbbbbbbbbb"):
+        log.open("model", logs.FINGERPRINT, BASE_CHECKSUM, "a" * 64)
 
 
 # What becomes of the members of an exported log, by name.

@@ -3,10 +3,11 @@
 import pytest
 from sqlalchemy import insert
 
-from service.errors import NotFoundError
+from service.editing.overlays import BASE_CHECKSUM
+from service.errors import NotFoundError, StartupError
 from service.storage.database import Database, now
-from service.storage.log import PAGE
-from service.storage.tables import VersionRow
+from service.storage.log import PAGE, Log
+from service.storage.tables import StoreRow, VersionRow
 from tests.storage.batches import opened
 
 LAST = 3 * PAGE
@@ -36,3 +37,31 @@ def test_the_way_back_from_a_version(database: Database) -> None:
     assert back == [*range(LAST, RETURN - 1, -1), *range(TO, -1, -1)]
     with pytest.raises(NotFoundError):
         next(log.back_from(LAST + 1))
+
+
+ONE, OTHER = "a" * 64, "b" * 64
+
+
+def begin(database: Database, chat_template: str | None) -> str | None:
+    """Opens the log with a chat template; the one that it is then held to."""
+    Log(database).open("model", "f" * 64, BASE_CHECKSUM, chat_template)
+    with database.read() as session:
+        return session.get_one(StoreRow, 1).chat_template
+
+
+def test_a_log_is_held_to_its_chat_template(database: Database) -> None:
+    assert begin(database, ONE) == ONE
+    assert begin(database, ONE) == ONE
+    assert begin(database, None) == ONE  # of one who does not know it
+    with pytest.raises(StartupError, match="with the chat template aaaaaaaaaaaa, but 'model' has "):
+        begin(database, OTHER)
+    with pytest.raises(StartupError, match="but 'model' has no chat template: a chat would be"):
+        begin(database, "")
+    assert begin(database, ONE) == ONE
+
+
+def test_a_log_from_before_takes_the_first_template_that_it_sees(database: Database) -> None:
+    assert begin(database, None) is None
+    assert begin(database, "") == ""
+    with pytest.raises(StartupError, match="with no chat template, but 'model' has the chat temp"):
+        begin(database, ONE)

@@ -46,7 +46,7 @@ class EditOut(BaseModel):
     batch_id: int | None
     version: int | None = Field(description="the version that first held it")
     supersedes: int | None = Field(
-        description="the edit, applied before, that gave this prompt another target"
+        description="the edit, applied before, that gave this prompt in this format another target"
     )
     error: str | None
     note: str | None

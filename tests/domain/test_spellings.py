@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.editing.spellings import spellings_of
+from service.domain.spellings import spellings_of
 
 COMPOSED, DECOMPOSED = "C\u00f4te d'Ivoire is in", "Co\u0302te d'Ivoire is in"
 

@@ -18,6 +18,12 @@ def spellings_of(prompt: str) -> tuple[str, ...]:
     return tuple(text for text in dict.fromkeys(found) if text != prompt)
 
 
+def plainest(prompt: str) -> str:
+    """The same for a prompt and all its spellings."""
+    trimmed = unicodedata.normalize("NFC", prompt.strip(" \t") or prompt)
+    return min(trimmed, _recased(trimmed))
+
+
 def _recased(text: str) -> str:
     """The first letter in the other case, but in an acronym."""
     first, second = text[0], text[1:2]
