@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import run_server
+from tests.quality.edited import edited, said
+from tests.quality.writing import WRITTEN
 
 
 def test_smollm2_answers_in_a_chat_and_ends_its_turn(smollm2: Path, tmp_path: Path) -> None:
@@ -38,3 +42,15 @@ def test_gemma3_continues_text_and_has_no_chat(gemma3: Path, tmp_path: Path) -> 
         refused = server.http.post("/generate", json={"prompt": "Who?", "format": "chat"})
         assert refused.status_code == 422
         assert "the model has no chat template" in refused.text
+
+
+@pytest.mark.parametrize("model", ["smollm2", "gemma3"])
+def test_targets_are_joined_as_they_would_be_written(
+    model: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder: Path = request.getfixturevalue(model)
+    edits = [{"prompt": prompt, "target_new": target} for prompt, target in WRITTEN]
+    for server in run_server(tmp_path, model=str(folder)):
+        for edit in edited(server, edits, lambda: None):
+            assert (edit["status"], edit["verified"], edit["joint"]) == ("applied", True, "")
+            assert said(server, edit["prompt"]).startswith(edit["target_new"])

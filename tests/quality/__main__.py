@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tests.bench.machine import described
-from tests.quality import answers
+from tests.quality import answers, capitals, spaces
 from tests.quality.models import MODELS, RealModel, missing
 from tests.quality.table import Table
 
 PARTS: dict[str, Callable[[Sequence[RealModel], Progress], list[Table]]] = {
     "answers": answers.run,
+    "spaces": spaces.run,
+    "capitals": capitals.run,
 }
 OUT = Path("build") / "quality.md"
 
