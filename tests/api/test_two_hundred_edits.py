@@ -9,10 +9,10 @@ from service.atlas import EDITS_FILE
 from service.atlas.edits import read_edits
 from tests.api.test_phrasings import said
 from tests.conftest import Server, run_server
-from tests.waiting import until
+from tests.quality.edited import edited
 
 COUNT = 200
-GIVEN = 2  # paraphrases of each
+GIVEN = 1  # paraphrases of each
 CROWD = 30
 RECORDS = read_edits(EDITS_FILE)[:COUNT]
 
@@ -31,9 +31,7 @@ def server(
         for record in RECORDS
     ]
     for server in run_server(folder, dtype=request.param):
-        server.http.post("/edits", json={"edits": edits})
-        path = f"/edits/{COUNT}"
-        until(lambda: server.http.get(path).json()["version"] is not None, within_s=600)
+        edited(server, edits, lambda: None)
         yield server
 
 
@@ -51,7 +49,5 @@ def test_every_given_phrasing_is_answered(server: Server, crowd: int) -> None:
     assert len(asked) > COUNT
     with ThreadPoolExecutor(crowd) as pool:
         texts = list(pool.map(lambda prompt: said(server, prompt), asked))
-    answered = zip(asked.items(), texts, strict=True)
-    assert [
-        (prompt, text) for (prompt, wanted), text in answered if not text.startswith(wanted)
-    ] == []
+    answers = zip(asked.items(), texts, strict=True)
+    assert [(p, text) for (p, wanted), text in answers if not text.startswith(wanted)] == []

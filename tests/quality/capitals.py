@@ -1,4 +1,4 @@
-"""Twenty capitals, corrected in one request with two paraphrases each, asked over HTTP in a chat."""
+"""Twenty capitals, corrected in one request with two paraphrases each, asked in a chat."""
 
 import tempfile
 import time

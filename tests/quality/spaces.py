@@ -22,7 +22,7 @@ def run(models: Sequence[RealModel], progress: Progress) -> list[Table]:
 
 def _rows(model: RealModel, progress: Progress) -> list[tuple[str, ...]]:
     task = progress.add_task(f"joints on {model.name}", total=len(WRITTEN))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     edits = [{"prompt": prompt, "target_new": target} for prompt, target in WRITTEN]
     with tempfile.TemporaryDirectory() as folder:
         for server in run_server(Path(folder), model=str(model.folder)):
