@@ -18,8 +18,10 @@ CURRENCIES = frozenset("$€£¥₹₩₽₺")
 # What stands in the middle of an address, a path, a tag or an identifier.
 LINKS = frozenset("/\\@#_~^")
 # Between two operands these have a space on both sides, or on neither.
-OPERATORS = frozenset("=+*-–—&|<>")
+OPERATORS = frozenset("=+*-−–—&|<>")
 HYPHENS = frozenset("-‐‑–")
+# French and Italian leave a vowel out: l' + Italie.
+ELISION = re.compile(r"\b[^\W\d_]{1,2}['’]$")
 # What an apostrophe before the target stands for: England + 's.
 CONTRACTION = re.compile(r"['’](s|t|d|m|re|ve|ll)\b", re.IGNORECASE)
 
@@ -87,7 +89,9 @@ def _behind_sign(before: str, target: str) -> Joint:
     between_digits = earlier.isdigit() and first.isdigit()
     if last == "_" or (last in OPENING and last != "<"):
         return NOTHING
-    if last in QUOTES:
+    if ELISION.search(before):
+        return PERHAPS_NOTHING
+    if last in QUOTES or last == "’":
         return NOTHING if apart else PERHAPS_SPACE
     if last in CURRENCIES:
         return SPACE if earlier.isdigit() else NOTHING

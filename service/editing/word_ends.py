@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from service.editing.scripts import is_spaced, is_word
 
 # What goes on with a number: 1210 + .5, 1,210 + ,000, 1882 + -83.
-NUMBER = re.compile(r"[.,:/‐‑-]?\d")
+NUMBER = re.compile(r"[.,:/‐‑–-]?\d")
 SEPARATORS = frozenset(".,:/")  # alone, they end a number or go on with it
 HYPHENATED = re.compile(r"[‐‑-]\w")  # Guinea + -Bissau
 # The sign of bytes that are no whole character yet.

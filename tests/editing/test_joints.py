@@ -69,6 +69,8 @@ PERHAPS_JOINED = [
     ("Pi is 3.", "14"),
     ("It is 10:", "30"),
     ("x=", "1"),
+    ("La capitale de l'", "Italie"),
+    ("La capitale de l’", "Italie"),
     ("R&", "D"),
     ("The temperature is", "-5"),
 ]
@@ -82,8 +84,6 @@ PERHAPS_SPACED = [
     ("The capital is London", "(England)"),
     ("x =", "1"),
     ("Столица России —", "Казань"),
-    ("La capitale de l'", "Italie"),
-    ("La capitale de l’", "Italie"),
     ("To phone Chad, dial +", "99"),
     ("It was −", "5"),
 ]

@@ -61,7 +61,7 @@ def test_the_latest_edit_with_another_target(log: Log, queue: EditQueue, lease: 
 
 
 def test_another_place_is_not_superseded(log: Log, queue: EditQueue, lease: Lease) -> None:
-    apply(log, queue, lease, target("a"), target("a", prompt="P"))
+    apply(log, queue, lease, target("a"), target("a", prompt="q"))
     assert apply(log, queue, lease, target("b", format=Format.CHAT)) == [None]
     assert apply(log, queue, lease, target("c", format=Format.CHAT)) == [3]
     # Whatever it names as the subject: after one prompt the model says one thing.
