@@ -69,7 +69,7 @@ def edit_all(server: Server) -> None:
 
 def said(server: Server, prompt: str) -> str:
     """Enough to see whether the city's name goes on."""
-    query = {"prompt": prompt, "max_new_tokens": 8}
+    query: dict[str, Any] = {"prompt": prompt, "max_new_tokens": 8}
     text: str = server.http.get("/generate", params=query).json()["text"]
     return text
 
@@ -101,7 +101,7 @@ def test_every_given_phrasing_is_answered(server: Server, crowd: int) -> None:
 @pytest.mark.parametrize("phrasing", range(len(PROMPTS)))
 def test_spellings_of_a_phrasing_are_answered_too(server: Server, phrasing: int) -> None:
     """With a space behind it, and with its first letter in the other case."""
-    asked = {}
+    asked: dict[str, str] = {}
     for country, city in CAPITALS.items():
         prompt = phrasings(country)[phrasing]
         asked |= {f"{prompt} ": city, prompt[0].swapcase() + prompt[1:]: city}

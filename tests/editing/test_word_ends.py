@@ -101,11 +101,11 @@ def test_no_allowed_token_lengthens_a_word(kind: str, target: str) -> None:
     """Held against what the tokenizer makes of the target and that token."""
     tokenizer = KINDS[kind]()
     before = tokenizer(target, add_special_tokens=False)["input_ids"]
-    stem = tokenizer.decode(before)
+    stem = str(tokenizer.decode(before))
     found = allowed(tokenizer, target)
     assert found
     for token in found:
-        whole = tokenizer.decode([*before, token])
+        whole = str(tokenizer.decode([*before, token]))
         assert whole.startswith(stem)
         rest = whole[len(stem) :]
         assert rest
