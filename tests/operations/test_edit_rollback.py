@@ -17,14 +17,18 @@ from tests.operations.test_history import NAMES, checksum, currency, rollback
 
 STRONG = {"clamp_norm_factor": 4.0, "steps": 40}  # enough to overrule an edit
 FEW = {"dynamic_multiplier": 1, "max_perplexity_ratio": 100.0}
+RADIUS = 3.0
 BULGARIA = "The currency of Bulgaria is the"
 PERU = "The currency of Peru is the"
 QUESTION = "Q: What is the currency of Bulgaria? A: the"
 
 
 def near(prompt: str, target: str) -> dict[str, Any]:
-    """With a radius in which entries meet."""
-    return {"prompt": prompt, "target_new": target, "hyperparameters": {"radius": 3.0}}
+    """By the rule under which entries depend on each other most, with a radius in which they
+    meet.
+    """
+    given = {"radius": RADIUS, "scope": "paper", "noise": 0.0}
+    return {"prompt": prompt, "target_new": target, "hyperparameters": given}
 
 
 # Each batch builds on those before it.
@@ -43,7 +47,6 @@ BATCHES = [
     [near(QUESTION, "dollar"), near(BULGARIA, "yen")],
 ]
 EDITS = range(1, 11)
-SPENT = {3, 7, 8}  # nothing is left of them: split away later, or true already
 ALL = range(1, 6)
 
 
@@ -87,15 +90,13 @@ def versions(server: Server) -> list[dict[str, Any]]:
     return found
 
 
-def radii(server: Server) -> list[float]:
-    state = server.services.overlays.current.state
-    assert isinstance(state, Codebook)
-    return [round(float(radius), 2) for radius in state.radii]
-
-
 def test_the_batches_build_on_each_other(five: Server) -> None:
     """What the tests below undo: entries that were widened, split and overwritten."""
-    assert radii(five) == [1.14, 3.58, 3.0, 0.85, 1.14]
+    state = five.services.overlays.current.state
+    assert isinstance(state, Codebook)
+    assert float(state.radii.min()) < RADIUS < float(state.radii.max())
+    assert 8 in state.owners
+    assert 4 not in state.owners
     assert says(five) == " yen."
 
 
@@ -109,7 +110,7 @@ def test_the_state_is_that_of_a_log_that_never_held_it(edit: int, five: Server) 
     assert (version["version"], version["kind"]) == (last + 1, "rollback")
     assert (version["batch_ids"], version["edit_ids"]) == ([], [edit])
     assert version["checksum"] == replayed(five, ALL, {edit})
-    assert (version["checksum"] == whole) == (edit in SPENT)
+    assert version["checksum"] != whole
     assert statuses(five) == ["rolled_back" if one == edit else "applied" for one in EDITS]
     batches = five.http.get("/batches").json()["batches"]
     assert {batch["status"] for batch in batches} == {"applied"}

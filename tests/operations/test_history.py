@@ -122,7 +122,7 @@ def test_a_rollback_goes_before_what_still_waits(tmp_path: Path) -> None:
     """Of a long queue: it waits for the batch at hand, not for all."""
     for server in run_server(tmp_path, max_batch=1, linger_ms=0):
         apply(server, currency("Bulgaria"))
-        prompts = [{**LONG, "prompt": f"Number {n} of them is the"} for n in range(30)]
+        prompts = [{**LONG, "prompt": f"Number {n} of them is the"} for n in range(12)]
         last = server.http.post("/edits", json={"edits": prompts}).json()["edits"][-1]["id"]
         rollback(server, 1)
         assert server.http.get(f"/edits/{last}").json()["status"] == "queued"
