@@ -247,7 +247,7 @@ def test_a_failed_edit(option: tuple[str, ...]) -> None:
 
 
 def test_markup_is_text(cli: Cli) -> None:
-    prompt, target = "[red]x[/red] [/] \\[b] :smile: is", "[/] [bold] :x:"
+    prompt, target = "[red]x[/red] [/] \\[b] :smile: is:", "[/] [bold] :x:"
     result = cli("edit", prompt, target)
     assert result.exit_code == 0
     number, status, _, shown, *_ = cells(result.stdout)[0]
