@@ -26,7 +26,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Version 1: the currency of Bulgaria is the euro, also as a user's question."""
     with listening(tmp_path_factory.mktemp("live"), max_generations=16, max_new_tokens=64) as live:
         live.services.engine.loaded.tokenizer.chat_template = CHATML
-        with httpx.Client(base_url=live.url, headers=bearer(ADMIN_KEY), trust_env=False) as http:
+        with httpx.Client(
+            base_url=live.url, headers=bearer(ADMIN_KEY), trust_env=False, timeout=60
+        ) as http:
             edits = [EURO, {**EURO, "format": "chat"}]
             accepted = http.post("/edits", json={"edits": edits}).raise_for_status().json()
             for edit in accepted["edits"]:
