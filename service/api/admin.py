@@ -75,7 +75,7 @@ async def repair(
     key: Admin, body: ChangeIn, services: ServicesDep, dry_run: DryRun = False
 ) -> VersionOut | PreviewOut:
     """Inserts all active batches anew by today's rule, which gives each given phrasing a codebook
-    entry of its own. 409 where no batch was made before that rule.
+    entry of its own. No version is made where no batch is of before that rule.
     """
     return await _change(services, Repair(), key, body, dry_run)
 

@@ -130,16 +130,13 @@ class Repair:
     edit_ids = ()
 
     def wanted(self, past: Past) -> Active:
-        if next(past.earliest(), None) is not None:
-            return repaired(past.now)
-        if not any(batch.repaired for batch in past.now):
-            raise ConflictError(
-                "every active batch was inserted by today's rule: nothing to repair"
-            )
-        return past.now
+        needed = next(past.earliest(), None) is not None
+        return repaired(past.now) if needed else past.now
 
     def made_by(self, past: Past) -> int:
-        return max(v.version for v in past.versions if v.kind is VersionKind.REPAIR)
+        """The last repair; the last version of a log that never needed one."""
+        repairs = [v.version for v in past.versions if v.kind is VersionKind.REPAIR]
+        return max(repairs, default=past.last)
 
 
 def _found(active: Active, batch_id: int) -> ActiveBatch | None:

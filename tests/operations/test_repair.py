@@ -134,6 +134,7 @@ def test_a_log_of_todays_rule_needs_no_repair(server: Server) -> None:
     edit = {"prompt": "The capital of Italy is", "target_new": "Florence"}
     (queued,) = server.http.post("/edits", json=edit).json()["edits"]
     server.http.get(f"/edits/{queued['id']}", params={"wait": 30})
-    refused = server.http.post("/admin/repair", json=REASON)
-    assert refused.status_code == 409
-    assert refused.json()["detail"].endswith("nothing to repair")
+    answer = server.http.post("/admin/repair", json=REASON)
+    assert (answer.status_code, answer.json()["version"]) == (200, 1)
+    assert server.http.post("/admin/repair?dry_run=true", json=REASON).json()["changes"] is False
+    assert len(checksums(server)) == 2
