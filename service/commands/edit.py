@@ -148,8 +148,13 @@ def _follow(server: Client, queued: list[dict[str, Any]]) -> list[dict[str, Any]
 def _print(settled: list[dict[str, Any]]) -> None:
     if len(settled) > 1:
         counts = Counter(one["status"] for one in settled)
-        out.print(", ".join(f"{count} {status}" for status, count in counts.items()))
-    shown = settled if len(settled) == 1 else [e for e in settled if e["status"] != "applied"]
+        told = [f"{count} {status}" for status, count in counts.items()]
+        unverified = sum(one["verified"] is False for one in settled)
+        if unverified:
+            told.append(f"{unverified} not verified")
+        out.print(", ".join(told))
+    told_of = [e for e in settled if e["status"] != "applied" or e["verified"] is False]
+    shown = settled if len(settled) == 1 else told_of
     if not shown:
         return
     print_table(

@@ -77,7 +77,7 @@ def show(
 
 
 def _cell(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
+    if value is None or (isinstance(value, str) and value.strip()):
         return value
     return json.dumps(value, ensure_ascii=False)
 

@@ -1,5 +1,6 @@
 """One correction, and what became of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,12 @@ def place_of(prompt: str, prompt_format: str) -> Place:
     return plainest(prompt), prompt_format
 
 
+def places_of_phrasings(
+    prompt: str, paraphrases: Sequence[str], prompt_format: str
+) -> frozenset[Place]:
+    return frozenset(place_of(text, prompt_format) for text in (prompt, *paraphrases))
+
+
 @dataclass(frozen=True)
 class Correction:
     """What a client asks for: after `prompt`, the model should say `target_new`."""
@@ -52,6 +59,11 @@ class Correction:
     @property
     def place(self) -> Place:
         return place_of(self.prompt, self.format)
+
+    @property
+    def places(self) -> frozenset[Place]:
+        """Where it acts: at its prompt, and at each paraphrase."""
+        return places_of_phrasings(self.prompt, self.paraphrases, self.format)
 
 
 @dataclass(frozen=True)

@@ -215,8 +215,8 @@ def _tell(batch: Batch, endings: Mapping[int, Ending]) -> None:
 
 
 def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
-    """Of edits that give one place different targets the last wins."""
-    last = {edit.correction.place: edit for edit in edits}
+    """Of edits that give one place different targets the last wins, also by a paraphrase of its."""
+    last = {place: edit for edit in edits for place in edit.correction.places}
     endings = {}
     for edit in edits:
         winner = last[edit.correction.place]
@@ -229,12 +229,23 @@ def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
 def _outcome(made: Made, edit_id: int, joint: str) -> EditOutcome:
     before, after = made.before[edit_id], made.after[edit_id]
     return EditOutcome(
-        note=_missed(after) or (ALREADY_TRUE if before.true else None),
+        note=_note(before, after),
         probability_before=math.exp(before.prompt.score.logprob),
         probability_after=math.exp(after.prompt.score.logprob),
         verified=after.true,
         joint=joint,
     )
+
+
+def _note(before: Finding, after: Finding) -> str | None:
+    """What the client would not expect of an edit that is applied."""
+    pairs = zip(before.neighborhood, after.neighborhood, strict=True)
+    moved = [str(i) for i, (was, now) in enumerate(pairs) if was != now]
+    notes = [
+        _missed(after) or (ALREADY_TRUE if before.true else None),
+        f"the batch changed the answer to neighborhood[{', '.join(moved)}]" if moved else None,
+    ]
+    return "; ".join(filter(None, notes)) or None
 
 
 def _missed(after: Finding) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.domain.edits import Place, place_of
+from service.domain.edits import Place, place_of, places_of_phrasings
 from service.domain.spellings import spellings_of
 from service.domain.states import EditState
 from service.domain.versions import active_now
@@ -20,18 +20,21 @@ def link(session: Session, rows: Sequence[EditRow]) -> None:
     """Notes in each of these edits, which are not applied yet, the latest of the edits at work that
     gives the same place another target.
     """
-    prompts = {text for row in rows for text in (row.prompt, *spellings_of(row.prompt))}
+    phrasings = {text for row in rows for text in (row.prompt, *row.paraphrases)}
+    prompts = {text for prompt in phrasings for text in (prompt, *spellings_of(prompt))}
     columns = (EditRow.id, EditRow.prompt, EditRow.format, EditRow.target_new)
-    query = select(*columns, EditRow.batch_id, EditRow.status).where(EditRow.prompt.in_(prompts))
+    query = select(*columns, EditRow.batch_id, EditRow.status)
     earlier: defaultdict[Place, list[Any]] = defaultdict(list)
-    for found in session.execute(query):
-        # Not asked of the database, which would look through all that are applied.
-        if found.status == EditState.APPLIED:
-            earlier[place_of(found.prompt, found.format)].append(found)
+    for part in parts(prompts):
+        for found in session.execute(query.where(EditRow.prompt.in_(part))):
+            # Not asked of the database, which would look through all that are applied.
+            if found.status == EditState.APPLIED:
+                earlier[place_of(found.prompt, found.format)].append(found)
     others = {
         row: [
             one
-            for one in earlier[place_of(row.prompt, row.format)]
+            for place in places_of_phrasings(row.prompt, row.paraphrases, row.format)
+            for one in earlier[place]
             if one.target_new != row.target_new
         ]
         for row in rows

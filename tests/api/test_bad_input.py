@@ -23,6 +23,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/admin/batches/99/restore": WHY,
     "/admin/edits/99/rollback": WHY,
     "/admin/rollback": {**WHY, "version": 99},
+    "/admin/repair": WHY,
 }
 every_body = pytest.mark.parametrize("path", BODIES)
 

@@ -22,6 +22,7 @@ PATHS = (
     "/admin/batches/99/restore",
     "/admin/edits/99/rollback",
     "/admin/rollback",
+    "/admin/repair",
     "/v1/completions",
     "/v1/chat/completions",
 )

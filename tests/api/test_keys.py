@@ -51,6 +51,7 @@ ADMIN: list[Call] = [
     ("POST", "/admin/batches/99/restore", WHY),
     ("POST", "/admin/edits/99/rollback", WHY),
     ("POST", "/admin/rollback", {**WHY, "version": 99}),
+    ("POST", "/admin/repair", WHY),
 ]
 WANTED = {Scope.GENERATE: GENERATE, Scope.EDIT: EDIT, Scope.ADMIN: ADMIN}
 KEYLESS = {"/health", "/health/live", "/health/ready"}
