@@ -220,6 +220,7 @@ class Draft:
         entries: list[list[int]] = []
         for target in targets:
             entries.append([])
+            corrected: set[int] = set()  # edits that it gives another target at one of their keys
             for place, (key, value) in enumerate(zip(target.keys, target.value_of, strict=True)):
                 distance, near = next(nearest)
                 if added:
@@ -231,7 +232,7 @@ class Draft:
                     entry = self._insert_by_paper(new, rule, near, distance)
                 else:
                     spelled = target.is_spelled(place)
-                    entry = self._insert_phrasing(new, rule, near, distance, spelled)
+                    entry = self._insert_phrasing(new, rule, near, distance, spelled, corrected)
                 if entry == size + len(added):
                     added.append(number)
                 entries[-1].append(entry)
@@ -260,16 +261,30 @@ class Draft:
         return self._size - 1
 
     def _insert_phrasing(
-        self, new: "_Entry", rule: Rule, near: int, distance: float, spelled: bool
+        self,
+        new: "_Entry",
+        rule: Rule,
+        near: int,
+        distance: float,
+        spelled: bool,
+        corrected: set[int],
     ) -> int:
         """Gives a phrasing an entry of its own, so that no later split takes it from its edit. A
         spelling needs none that lies well within an entry of its own edit.
+
+        Where another edit has an entry already, a given phrasing takes it over: a correction of a
+        correction. A spelling does so only if a given phrasing did: what was given goes before it.
         """
         radius = rule.radius
         if distance < torch.inf:
             reach, held = self._radius(near), self._entry(near)
             if _coincide(new, distance, rule):
-                self._renew(near, held, new)
+                if spelled and held.owner != new.owner and held.owner not in corrected:
+                    return near
+                if not spelled:
+                    corrected.add(held.owner)
+                # An entry keeps its key.
+                self.write(near, replace(new, key=held.key), reach)
                 return near
             own = held.owner == new.owner and held.label == new.label
             if spelled and own and distance <= reach * SPELLED_REACH:
@@ -279,28 +294,6 @@ class Draft:
                 radius = min(radius, distance / 2)
         self.write(self._size, new, radius)
         return self._size - 1
-
-    def _renew(self, at: int, held: "_Entry", new: "_Entry") -> None:
-        """A correction of a correction: what the earlier edit said at this entry it says no more,
-        however it is asked. Entries keep their keys.
-        """
-        places = [at]
-        if held.label != new.label:
-            places += self._entries_of(held.owner, held.label)
-        for place in places:
-            key = held.key if place == at else self._entry(place).key
-            self.write(place, replace(new, key=key), self._radius(place))
-
-    def _entries_of(self, owner: int, label: Label) -> list[int]:
-        """Where an edit has entries of this label."""
-        labels, owners = self._base.labels, self._base.owners
-        found = [
-            at
-            for at, own in enumerate(owners)
-            if own == owner and at not in self._written and labels[at] == label
-        ]
-        written = self._written.items()
-        return [*found, *(at for at, e in written if (e.owner, e.label) == (owner, label))]
 
     def _entry(self, at: int) -> "_Entry":
         if at in self._written:

@@ -48,13 +48,18 @@ def joint_of(before: str, target: str) -> Joint:
     if not is_spaced(last):
         return NOTHING
     if is_word(last) and is_word(first) and last != "_":
-        # A number may go on, and so may a word of a script that the target is not written in.
-        return PERHAPS_SPACE if last.isdigit() and first.isdigit() else SPACE
+        # A number may go on or have a unit or an ending, and a Korean word a particle.
+        doubtful = last.isdigit() or (_is_hangul(last) and _is_hangul(first))
+        return PERHAPS_SPACE if doubtful else SPACE
     if not is_word(first):
         found = _before_sign(last, target)
         if found is not None:
             return found
     return _behind_sign(before, target)
+
+
+def _is_hangul(character: str) -> bool:
+    return "가" <= character <= "힣"
 
 
 def _before_sign(last: str, target: str) -> Joint | None:
@@ -73,8 +78,8 @@ def _before_sign(last: str, target: str) -> Joint | None:
         return NOTHING
     if first in HYPHENS and within_word:
         return PERHAPS_NOTHING  # COVID + -19, but "The temperature is" + -5
-    if first in "([" and is_word(last):
-        return PERHAPS_SPACE  # a call, or a remark
+    if first in "([+@°" and is_word(last):
+        return PERHAPS_SPACE  # a call or a remark, C + ++, john + @example.org
     return None
 
 

@@ -74,6 +74,12 @@ class Making:
             missed = [edit_id for edit_id, finding in after.items() if not finding.prompt.reached]
             if not missed or not editor.exact:
                 break
+            # What was true before may no longer be so beside the batch's other edits.
+            more = self._missing(editor, current, requests, targets, missed, endings)
+            if more:
+                order = [request.edit_id for request in requests]
+                targets = sorted([*targets, *more], key=lambda t: order.index(t.edit_id))
+                continue
             endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
         timings = BatchTimings(
             targets_s=clock[1] - clock[0],
@@ -102,6 +108,25 @@ class Making:
             targets, errors = editor.targets(current.state, wanted)
         endings |= {error.edit_id: failed(error) for error in errors}
         return before, targets
+
+    def _missing(
+        self,
+        editor: AnyEditor,
+        current: Pinned,
+        requests: Sequence[EditRequest],
+        targets: Sequence[Any],
+        missed: Sequence[int],
+        endings: dict[int, Ending],
+    ) -> list[Any]:
+        """The targets of those edits that were `missed` for want of one."""
+        there = {target.edit_id for target in targets}
+        wanted = [r for r in requests if r.edit_id in missed and r.edit_id not in there]
+        if not wanted:
+            return []
+        with self._engine.editing():
+            found, errors = editor.targets(current.state, wanted)
+        endings |= {error.edit_id: failed(error) for error in errors}
+        return found
 
 
 def failed(error: EditingError) -> Ending:

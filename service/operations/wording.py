@@ -58,7 +58,7 @@ class Wording:
         model at most.
         """
         texts = [
-            _Text(number, Pair(prompt, one.target_new, one.format, one.joint), given)
+            _Text(number, Pair(prompt, one.target_new, one.format, _joint(one, prompt)), given)
             for number, one in enumerate(corrections)
             for prompt, given in _prompts(one)
         ]
@@ -98,11 +98,10 @@ class Wording:
         template may look at its letters.
         """
         try:
-            continuation = self._continuation(pair, " ")
+            both = [self._continuation(pair, joint) for joint in ("", " ")]
         except TemplateError:
             return False
-        whole = len(continuation.prompt) + len(continuation.target)
-        return whole <= self._engine.loaded.max_tokens
+        return all(len(c.prompt) + len(c.target) <= self._engine.loaded.max_tokens for c in both)
 
     def _joints(self, pairs: Sequence[Pair]) -> list[str]:
         """What goes between each pair: what was asked for, what the rules say, or, where they leave
@@ -153,6 +152,12 @@ class Wording:
         for place, token in zip(asked, tokens, strict=True):
             endings[place] = (token,)
         return endings
+
+
+def _joint(correction: Correction, prompt: str) -> str | None:
+    """What was asked for; a spelling that ends with a space has it already."""
+    apart = prompt != correction.prompt and prompt[-1:].isspace()
+    return "" if apart and correction.joint == " " else correction.joint
 
 
 def _closed(correction: Correction) -> bool:
