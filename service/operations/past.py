@@ -65,6 +65,13 @@ class Past:
             if not active.repaired:
                 yield active, batch
 
+    def edit_ids(self, most: int) -> list[int]:
+        """Of the edits at work the first, `most` at most."""
+        batches = [batch.id for batch in self.now[:most]]
+        edits = self._log.edits_of(batches)
+        gone = {edit for batch in self.now[:most] for edit in batch.without}
+        return [e for batch in batches for e in edits[batch] if e not in gone][:most]
+
     def base(self, wanted: Active) -> tuple[int, Active]:
         """The version to build `wanted` on, and the batches that remain to be replayed."""
         return replay_base(self.versions, self._batch_of, wanted)

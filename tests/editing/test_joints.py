@@ -45,11 +45,8 @@ SPACED = [
     ("The capital of France is,", "Paris"),
     ("Is it Paris?", "Yes"),
     ("The town was founded in", "1201"),
-    ("In 1201", "it was founded"),
-    ("대한민국의 수도는", "부산"),
     ("भारत की राजधानी", "दिल्ली"),
     ("The Chinese for Shanghai is", "上海"),
-    ("To phone Chad, dial", "+99"),
     ("Η πρωτεύουσα είναι η", "Πάτρα"),
     ("العاصمة هي", "جدة"),
     ("The word is", '"Onward"'),
@@ -76,6 +73,10 @@ PERHAPS_JOINED = [
 ]
 PERHAPS_SPACED = [
     ("He lives in St.", "Louis"),
+    ("In 1201", "it was founded"),
+    ("대한민국의 수도는", "부산"),
+    ("To phone Chad, dial", "+99"),
+    ("The temperature is 20", "°C"),
     ("Web addresses in France end in", ".fr"),
     ("The population is 12", "000"),
     ("The language is C#", "today"),

@@ -76,21 +76,25 @@ def test_a_spelling_in_another_edits_entry_gets_its_own(label: tuple[int]) -> No
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "two batches"])
-def test_a_correction_of_a_correction_takes_all_its_phrasings_over(together: bool) -> None:
-    """But not what the first edit says elsewhere: at a later token, say."""
+def test_a_correction_of_a_correction_takes_its_own_phrasings_over(together: bool) -> None:
+    """With their spellings; what the first edit says otherwise it goes on to say."""
     first = phrased(1, (3, 4), (9, 0), spelled=((0, 9),))
-    later = target(1, (20, 0), (6,))
     other = target(2, (-9, 0))
-    second = target(3, (3, 4), (8,))
-    codebook = grown(first, later, other)
-    codebook = (
-        grown(first, later, other, second) if together else codebook.insert(SITE, [second], RULE)
-    )
-    places = ((3, 4), (9, 0), (0, 9), (20, 0), (-9, 0))
-    assert answers(codebook, *places) == [3, 3, 3, 1, 2]
-    assert codebook.labels == ((8,), (8,), (8,), (6,), (7,))
-    assert codebook.values[:, 0].tolist() == [3.0, 3.0, 3.0, 1.0, 2.0]
-    assert len(codebook) == 5
+    second = phrased(3, (3, 4), label=(8,), spelled=((0, 9),))
+    codebook = grown(first, other)
+    codebook = grown(first, other, second) if together else codebook.insert(SITE, [second], RULE)
+    assert answers(codebook, (3, 4), (9, 0), (0, 9), (-9, 0)) == [3, 1, 3, 2]
+    assert codebook.labels == ((8,), (7,), (8,), (7,))
+    assert len(codebook) == 4
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "two batches"])
+def test_a_spelling_takes_no_given_phrasing_of_another_edit_over(together: bool) -> None:
+    first = phrased(1, (3, 4), (9, 0))
+    second = phrased(2, (20, 20), label=(8,), spelled=((9, 0),))
+    codebook = grown(first)
+    codebook = grown(first, second) if together else codebook.insert(SITE, [second], RULE)
+    assert answers(codebook, (3, 4), (9, 0), (20, 20)) == [1, 1, 2]
 
 
 def test_the_same_correction_again_takes_over_its_own_place_alone() -> None:
