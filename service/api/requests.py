@@ -55,8 +55,14 @@ class EditIn(Wire):
         "but `grace` need it",
     )
     target_true: Text | None = Field(None, description="what the model said before")
-    paraphrases: list[Text] = Field([], max_length=MAX_PARAPHRASES)
-    neighborhood: list[Text] = Field([], max_length=MAX_NEIGHBORHOOD)
+    paraphrases: list[Text] = Field(
+        [], max_length=MAX_PARAPHRASES, description="other ways to ask, taught with the prompt"
+    )
+    neighborhood: list[Text] = Field(
+        [],
+        max_length=MAX_NEIGHBORHOOD,
+        description="prompts whose answers must not change: it is measured, and told where they do",
+    )
     metadata: Metadata = {}
     editor: EditorName | None = Field(None, description="default: the server's")
     priority: WholeNumber = Field(0, ge=-100, le=100, description="higher goes first")

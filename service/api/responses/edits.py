@@ -49,9 +49,11 @@ class EditOut(BaseModel):
         description="the edit, applied before, that gave this prompt in this format another target"
     )
     error: str | None
-    note: str | None
+    note: str | None = Field(
+        description="phrasings that are missed, and given neighbours whose answer the batch changed"
+    )
     probability_before: float | None = Field(description="of target_new, before its batch")
-    probability_after: float | None
+    probability_after: float | None = Field(description="of the target's own tokens")
     verified: bool | None = Field(
         description="greedy generation says target_new on the prompt and on every paraphrase"
     )
