@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from service.editing.changes import decode
-from service.editing.codebook import Codebook
+from service.editing.codebook import Codebook, Rule, Scope
 from service.editing.codebook_change import CodebookChange
 from service.editing.overlays import BASE_CHECKSUM
 from tests.crash.victim import Start, serving
@@ -95,6 +95,7 @@ def replayed(folder: Path, batches: Sequence[dict[str, Any]]) -> str:
             assert isinstance(change, CodebookChange)
             if change.targets:
                 before = state or Codebook.empty()
-                radius = batch["hyperparameters"]["radius"]
-                state = before.insert(change.site, change.targets, radius)
+                chosen = batch["hyperparameters"]
+                rule = Rule(chosen["radius"], Scope(chosen["scope"]), chosen["noise"])
+                state = before.insert(change.site, change.targets, rule)
     return BASE_CHECKSUM if state is None else state.checksum
