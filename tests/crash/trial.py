@@ -14,6 +14,8 @@ from service.editing.overlays import BASE_CHECKSUM
 from tests.crash.victim import Start, serving
 from tests.models import atlas
 
+SHAPE = atlas().shape  # at once: trials run side by side, and models load one at a time
+
 Edits = list[dict[str, Any]]
 WHY = {"reason": "a wrong source"}
 
@@ -91,7 +93,7 @@ def replayed(folder: Path, batches: Sequence[dict[str, Any]]) -> str:
     for batch in batches:
         if batch["status"] == "applied":
             content = (folder / "artifacts" / f"{batch['artifact']}.safetensors").read_bytes()
-            change = decode(content, atlas().shape)
+            change = decode(content, SHAPE)
             assert isinstance(change, CodebookChange)
             if change.targets:
                 before = state or Codebook.empty()
