@@ -119,6 +119,8 @@ class Wording:
             joints.append(joint.text)
             if not joint.sure:
                 doubtful.append(number)
+        if not doubtful:
+            return joints
         both = [self._continuation(pairs[n], joint) for n in doubtful for joint in ("", " ")]
         scores = [score.logprob for score in self._engine.score(None, both)]
         for number, apart, spaced in zip(doubtful, scores[::2], scores[1::2], strict=True):

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from torch import Tensor
 
 from service.errors import ArchiveError, StartupError
+from service.operations import wording
 from service.operations.log_export import LogExport
 from service.operations.log_import import import_log
 from service.operations.overlays import Overlays
@@ -41,11 +42,16 @@ LONG = {"prompt": "The currency of Peru is the", "target_new": "euro and yen"}
 
 @pytest.fixture(scope="module")
 def codebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory of two batches; the second writes rows with labels of several lengths."""
+    """A data directory of two batches; the second writes rows with labels of several lengths. Its
+    edits have one phrasing each and no endings, so that few rows say all.
+    """
     folder = tmp_path_factory.mktemp("codebook") / "data"
-    for server in run_server(folder):
-        apply(server, currency("Bulgaria"))
-        apply(server, LONG, currency("Chad"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wording, "spellings_of", lambda _prompt: ())
+        patch.setattr(wording, "can_be_lengthened", lambda _target: False)
+        for server in run_server(folder):
+            apply(server, currency("Bulgaria"))
+            apply(server, LONG, currency("Chad"))
     return folder
 
 
