@@ -123,9 +123,8 @@ def build(
     apply = Apply(
         engine,
         editors,
-        Wording(engine),
         family,
-        Making(engine, health, spans),
+        Making(engine, Wording(engine), health, spans),
         overlays,
         queue,
         store,

@@ -149,7 +149,8 @@ def test_nothing_of_what_was_sent_is_traced(
     assert failed == {
         ("POST /score", "KeyError"),
         ("POST /score", None),  # answered with 503
-        ("batch", "KeyError"),  # where its edits' words are found, before their targets are
+        ("targets", "KeyError"),
+        ("batch", "KeyError"),
     }
     assert {s.status.status_code for s in watched.spans("POST /edits")} == {StatusCode.UNSET}
 

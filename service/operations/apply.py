@@ -16,9 +16,8 @@ from service.domain.states import EditState
 from service.editing.changes import encode
 from service.editing.editor import AnyEditor
 from service.editing.overlays import checksum_of
-from service.editing.requests import EditRequest, templated
 from service.engine.engine import Engine
-from service.errors import EditingError, InvalidRequestError
+from service.errors import InvalidRequestError
 from service.operations.editors import Editors
 from service.operations.examination import (
     Examination,
@@ -28,13 +27,12 @@ from service.operations.examination import (
     paraphrase,
 )
 from service.operations.family import Family
-from service.operations.making import NOT_REACHED, Made, Making, failed
+from service.operations.making import NOT_REACHED, Made, Making
 from service.operations.overlays import Overlays, Pinned
 from service.operations.phases import Phases
 from service.operations.snapshots import Snapshots
 from service.operations.spans import Spans
 from service.operations.wakeups import Wakeups
-from service.operations.wording import Wording
 from service.storage.artifacts import ArtifactStore
 from service.storage.log import AppliedBatch, EditOutcome, Log
 from service.storage.queue import EditQueue, Ending
@@ -49,7 +47,6 @@ class Apply:
         self,
         engine: Engine,
         editors: Editors,
-        wording: Wording,
         family: Family,
         making: Making,
         overlays: Overlays,
@@ -62,7 +59,6 @@ class Apply:
     ) -> None:
         self._engine = engine
         self._editors = editors
-        self._wording = wording
         self._family = family
         self._making = making
         self._overlays = overlays
@@ -107,7 +103,6 @@ class Apply:
             self._refuse(edits, error, lease)
             return None
         endings = _superseded(edits)
-        requests, joints = self._requests(editor, edits, endings)
         with self._changing():
             current = self._overlays.catch_up()
             try:
@@ -115,7 +110,7 @@ class Apply:
             except InvalidRequestError as error:
                 self._refuse(edits, error, lease)
                 return None
-            return self._apply(editor, current, requests, joints, endings, lease)
+            return self._apply(editor, current, edits, endings, lease)
 
     def _refuse(self, edits: Sequence[Edit], error: InvalidRequestError, lease: Lease) -> None:
         """They were taken before a batch of another family came to work."""
@@ -130,41 +125,15 @@ class Apply:
                 stack.enter_context(self._overlays.changing)
             yield
 
-    def _requests(
-        self, editor: AnyEditor, edits: Sequence[Edit], endings: dict[int, Ending]
-    ) -> tuple[list[EditRequest], dict[int, str]]:
-        """Those that do not end here, in tokens, and what joins their prompts to their targets."""
-        tokenizer = self._engine.loaded.tokenizer
-        left = []
-        for edit in edits:
-            if edit.id not in endings:
-                try:
-                    with templated(edit.id):
-                        self._wording.check(edit.correction)
-                    left.append(edit)
-                except EditingError as error:
-                    endings[edit.id] = failed(error)
-        with self._engine.editing():
-            worded = self._wording.phrasings([edit.correction for edit in left])
-        requests, joints = [], {}
-        for edit, one in zip(left, worded, strict=True):
-            try:
-                requests.append(editor.request(tokenizer, edit.id, edit.correction, one.phrasings))
-                joints[edit.id] = one.joint
-            except EditingError as error:
-                endings[edit.id] = failed(error)
-        return requests, joints
-
     def _apply(
         self,
         editor: AnyEditor,
         current: Pinned,
-        requests: Sequence[EditRequest],
-        joints: Mapping[int, str],
+        edits: Sequence[Edit],
         endings: dict[int, Ending],
         lease: Lease,
     ) -> Batch | None:
-        made = self._making(editor, current, requests, endings)
+        made = self._making(editor, current, edits, endings)
         self.phases.took(made.timings)
         if not made.after:
             self._queue.end(lease, endings)
@@ -177,7 +146,7 @@ class Apply:
             artifact = self._artifacts.put(encode(change))
         applied = AppliedBatch(
             editor=editor.name,
-            outcomes={edit_id: _outcome(made, edit_id, joints[edit_id]) for edit_id in made.after},
+            outcomes={edit_id: _outcome(made, edit_id) for edit_id in made.after},
             endings=endings,
             hyperparameters=editor.recorded(),
             metrics=BatchMetrics(
@@ -226,14 +195,14 @@ def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
     return endings
 
 
-def _outcome(made: Made, edit_id: int, joint: str) -> EditOutcome:
+def _outcome(made: Made, edit_id: int) -> EditOutcome:
     before, after = made.before[edit_id], made.after[edit_id]
     return EditOutcome(
         note=_note(before, after),
         probability_before=math.exp(before.prompt.score.logprob),
         probability_after=math.exp(after.prompt.score.logprob),
         verified=after.true,
-        joint=joint,
+        joint=made.joints[edit_id],
     )
 
 

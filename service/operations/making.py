@@ -1,21 +1,25 @@
-"""Makes the state that a batch leads to: targets, insertion, verification. Writes nothing."""
+"""Makes the state that a batch leads to: words in tokens, targets, insertion, verification. Writes
+nothing.
+"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from service.domain.batches import BatchTimings
+from service.domain.edits import Edit
 from service.domain.states import EditState
 from service.editing.editor import AnyEditor
 from service.editing.overlays import Overlay
-from service.editing.requests import EditRequest
+from service.editing.requests import EditRequest, templated
 from service.engine.engine import Engine
 from service.errors import EditingError
 from service.operations.examination import Examination, examine
 from service.operations.health import Health
 from service.operations.overlays import Pinned
 from service.operations.spans import Spans
+from service.operations.wording import Wording
 from service.storage.queue import Ending
 
 NOT_REACHED = "greedy generation does not say the target as it stands"
@@ -27,13 +31,15 @@ class Made:
     targets: Sequence[Any]  # the editor's, of the edits that needed one
     before: Examination  # of all edits
     after: Examination  # of those that it holds; empty if the model takes none
+    joints: Mapping[int, str]  # by edit id: what goes between prompt and target
     health: dict[str, Any]  # fields of `BatchMetrics`
     timings: BatchTimings
 
 
 class Making:
-    def __init__(self, engine: Engine, health: Health, spans: Spans) -> None:
+    def __init__(self, engine: Engine, wording: Wording, health: Health, spans: Spans) -> None:
         self._engine = engine
+        self._wording = wording
         self._health = health
         self._spans = spans
 
@@ -41,14 +47,15 @@ class Making:
         self,
         editor: AnyEditor,
         current: Pinned,
-        requests: Sequence[EditRequest],
+        edits: Sequence[Edit],
         endings: dict[int, Ending],
     ) -> Made:
-        """The state with these edits over the current one. Those that the model does not take are
-        left out, and get an ending.
+        """The state with those of these edits over the current one that have no ending yet. Those
+        that the model does not take are left out, and get an ending.
         """
         clock = [time.perf_counter()]
         with self._spans.span("targets"):
+            requests, joints = self._requests(editor, edits, endings)
             before, targets = self._targets(editor, current, requests, endings)
         clock.append(time.perf_counter())
 
@@ -75,10 +82,12 @@ class Making:
             if not missed or not editor.exact:
                 break
             # What was true before may no longer be so beside the batch's other edits.
-            more = self._missing(editor, current, requests, targets, missed, endings)
+            found = {target.edit_id: target for target in targets}
+            bare = [r for r in requests if r.edit_id in missed and r.edit_id not in found]
+            more = self._optimised(editor, current, bare, endings) if bare else []
             if more:
-                order = [request.edit_id for request in requests]
-                targets = sorted([*targets, *more], key=lambda t: order.index(t.edit_id))
+                found |= {target.edit_id: target for target in more}
+                targets = [found[r.edit_id] for r in requests if r.edit_id in found]
                 continue
             endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
         timings = BatchTimings(
@@ -86,7 +95,7 @@ class Making:
             insert_s=clock[2] - clock[1],
             verify_s=time.perf_counter() - clock[2],
         )
-        return Made(state, targets, before, after, health.metrics, timings)
+        return Made(state, targets, before, after, joints, health.metrics, timings)
 
     def _targets(
         self,
@@ -102,31 +111,45 @@ class Making:
         # true are rolled back, its replay must make it true by itself.
         base = examine(self._engine, None, said, sparing=True)
         wanted = [r for r in requests if r.edit_id not in base or not base[r.edit_id].true]
+        return before, self._optimised(editor, current, wanted, endings)
 
-        # The dear part.
-        with self._engine.editing():
-            targets, errors = editor.targets(current.state, wanted)
-        endings |= {error.edit_id: failed(error) for error in errors}
-        return before, targets
-
-    def _missing(
+    def _optimised(
         self,
         editor: AnyEditor,
         current: Pinned,
         requests: Sequence[EditRequest],
-        targets: Sequence[Any],
-        missed: Sequence[int],
         endings: dict[int, Ending],
     ) -> list[Any]:
-        """The targets of those edits that were `missed` for want of one."""
-        there = {target.edit_id for target in targets}
-        wanted = [r for r in requests if r.edit_id in missed and r.edit_id not in there]
-        if not wanted:
-            return []
+        """The dear part."""
         with self._engine.editing():
-            found, errors = editor.targets(current.state, wanted)
+            targets, errors = editor.targets(current.state, requests)
         endings |= {error.edit_id: failed(error) for error in errors}
-        return found
+        return targets
+
+    def _requests(
+        self, editor: AnyEditor, edits: Sequence[Edit], endings: dict[int, Ending]
+    ) -> tuple[list[EditRequest], dict[int, str]]:
+        """Those that do not end here, in tokens, and what joins their prompts to their targets."""
+        left = []
+        for edit in edits:
+            if edit.id not in endings:
+                try:
+                    with templated(edit.id):
+                        self._wording.check(edit.correction)
+                    left.append(edit)
+                except EditingError as error:
+                    endings[edit.id] = failed(error)
+        with self._engine.editing():
+            worded = self._wording.phrasings([edit.correction for edit in left])
+        tokenizer = self._engine.loaded.tokenizer
+        requests, joints = [], {}
+        for edit, one in zip(left, worded, strict=True):
+            try:
+                requests.append(editor.request(tokenizer, edit.id, edit.correction, one.phrasings))
+                joints[edit.id] = one.joint
+            except EditingError as error:
+                endings[edit.id] = failed(error)
+        return requests, joints
 
 
 def failed(error: EditingError) -> Ending:
