@@ -17,6 +17,7 @@ from service.editing.gates import Gate
 from service.editing.grace import Grace, GraceHyperparameters, noise_of
 from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
+from service.editing.model_shape import is_attention
 from service.errors import FieldError, InvalidRequestError
 
 Hyperparameters = GraceHyperparameters | LocateHyperparameters
@@ -136,7 +137,7 @@ def _grace_fault(model: PreTrainedModel, found: GraceHyperparameters) -> FieldEr
         known = ", ".join(name for name, _ in layers[found.layer].named_modules() if name)
         reason = f"layer {found.layer} has no module '{found.module}'; it has: {known}"
         return FieldError(f"{FIELD}.module", reason)
-    if "attn" in found.module.lower().rpartition(".")[2]:
+    if is_attention(found.module):
         return FieldError(f"{FIELD}.module", "must map one tensor to one: attention does not")
     return None
 

@@ -97,8 +97,8 @@ def turn_end(tokenizer: PreTrainedTokenizerBase, ends: frozenset[int]) -> tuple[
     said = "\x02"  # no template brings it
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": said}]
     try:
-        text = str(tokenizer.apply_chat_template(messages, tokenize=False))
-    except Exception:  # a template is a program, and may end as any does
+        text = _templated(tokenizer, messages, answered=True)
+    except TemplateError:
         text = ""
     after = tokenizer(text.rpartition(said)[2], add_special_tokens=False, verbose=False)
     found = next((token for token in after["input_ids"] if token in ends), min(ends, default=None))
@@ -135,11 +135,20 @@ def _alike(one: str, other: str) -> int:
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _templated(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> str:
-    """The conversation as text, up to where the assistant begins to speak."""
+def _templated(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Mapping[str, str]],
+    *,
+    answered: bool = False,
+) -> str:
+    """The conversation as text, up to where the assistant begins to speak; to its end if it is
+    `answered`.
+    """
     given = [dict(message) for message in messages]
     try:
-        return str(tokenizer.apply_chat_template(given, tokenize=False, add_generation_prompt=True))
+        return str(
+            tokenizer.apply_chat_template(given, tokenize=False, add_generation_prompt=not answered)
+        )
     except TemplateError:
         raise
     except Exception as error:  # a template is a program, and may end as any does

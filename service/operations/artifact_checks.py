@@ -18,6 +18,7 @@ class ArtifactChecks:
 
     def __init__(self, outline: Outline, reading: Reading, on_fault: OnFault, tick: Tick) -> None:
         self._outline = outline
+        self._edits_of = {number: batch.edit_ids for number, batch in outline.batches.items()}
         self._reading = reading
         self._on_fault = on_fault
         self._tick = tick
@@ -28,7 +29,7 @@ class ArtifactChecks:
         for batch in self._outline.batches.values():
             self._tick(1)
             if batch.artifact not in self._found:
-                self._change(batch.artifact, Owner(f"batch {batch.id}", batch.edit_ids))
+                self._change(batch.artifact, Owner.of_batch(batch.id, batch.edit_ids))
             elif not self._found[batch.artifact]:
                 self._on_fault(f"batch {batch.id}: its artifact {batch.artifact} is damaged")
 
@@ -61,9 +62,7 @@ class ArtifactChecks:
         """A version's state over its parent's, and whether it is what the log says."""
         state = parent
         if version.artifact is not None:
-            batches = self._outline.batches
-            own = [edit for b in version.batch_ids if b in batches for edit in batches[b].edit_ids]
-            owner = Owner.of_version(version, own)
+            owner = Owner.of_version(version, self._edits_of)
             change = self._change(version.artifact, owner)
             if change is None:
                 return None, False

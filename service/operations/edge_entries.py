@@ -77,6 +77,6 @@ def _on_edge(
 def _targets(past: Past, reading: Reading) -> Iterator[Target]:
     """Those that the batches of before rules were recorded brought."""
     for active, batch in past.earliest():
-        change = reading.change(batch.artifact, Owner(f"batch {batch.id}", batch.edit_ids))
+        change = reading.change(batch.artifact, Owner.of_batch(batch.id, batch.edit_ids))
         if isinstance(change, CodebookChange):
             yield from (t for t in change.targets if t.edit_id not in active.without)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.domain.versions import Active, Version, VersionKind
+from service.domain.versions import Active, Version
 from service.editing.overlays import checksum_of
 from service.errors import StaleVersionError
 from service.operations.changes import Change
@@ -107,7 +107,7 @@ class History:
             replayed = self._replay(*past.base(wanted))
             effect = past.effect(wanted)
         changed = sorted({*effect.rolled_back.edit_ids, *effect.restored.edit_ids})
-        if change.kind is VersionKind.REPAIR:  # which takes no edit out, and puts none back
+        if not changed:  # none is taken out or put back: all are held otherwise, as by a repair
             changed = sorted(past.edit_ids(MOST_PROBES))
         edits = [self._queue.get(edit) for edit in changed[:MOST_PROBES]]
         return Preview(

@@ -162,8 +162,7 @@ class Overlays:
         """The state that `version` makes of its parent's; `edits` are those of batches."""
         if version.artifact is None:
             return state
-        own = [edit for batch in version.batch_ids for edit in edits.get(batch, ())]
-        owner = Owner.of_version(version, own)
+        owner = Owner.of_version(version, edits)
         change = self._reading.change(version.artifact, owner)
         with self._reading.of(version.artifact, owner):
             return change.over(state)

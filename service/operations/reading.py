@@ -1,6 +1,6 @@
 """Artifacts as they are read out of a log: each is what its name says, and fits model and log."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -39,12 +39,17 @@ class Owner:
     edits: Sequence[int] | None = ()
 
     @classmethod
-    def of_version(cls, version: AnyVersion, edits: Sequence[int]) -> "Owner":
-        """`edits`: those of the batch that it applies, if it applies one."""
+    def of_batch(cls, batch_id: int, edits: Sequence[int]) -> "Owner":
+        return cls(f"batch {batch_id}", edits)
+
+    @classmethod
+    def of_version(cls, version: AnyVersion, edits_of: Mapping[int, Sequence[int]]) -> "Owner":
+        """`edits_of`: by the batch's id; a batch that is not there has none."""
         name = f"version {version.version}"
         if version.kind is not VersionKind.APPLY or len(version.batch_ids) != 1:
             return cls(name)
-        return cls(f"{name} (batch {version.batch_ids[0]})", edits)
+        (batch_id,) = version.batch_ids
+        return cls(f"{name} (batch {batch_id})", edits_of.get(batch_id, ()))
 
     @classmethod
     def of_snapshot(cls, version: int) -> "Owner":

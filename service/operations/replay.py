@@ -42,7 +42,7 @@ class Replay:
         for replayed in remaining:
             batch = self._log.batch(replayed.id)
             editor = self._editors.recorded(batch, repaired=replayed.repaired)
-            owner = Owner(f"batch {batch.id}", batch.edit_ids)
+            owner = Owner.of_batch(batch.id, batch.edit_ids)
             stored = self._reading.change(batch.artifact, owner).targets
             targets = [target for target in stored if target.edit_id not in replayed.without]
             with self._engine.editing():

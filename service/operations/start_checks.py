@@ -11,6 +11,7 @@ def check_artifacts(log: Log, reading: Reading) -> None:
     made over none before it.
     """
     batches = log.named_by_batches()
+    edits_of = {batch_id: batch.edit_ids for batch_id, batch in batches.items()}
     outlines: dict[int, Outline] = {}
     read = set()
     for version in log.versions():
@@ -23,10 +24,7 @@ def check_artifacts(log: Log, reading: Reading) -> None:
                 )
             outline = outlines[version.parent]
         if version.artifact is not None:
-            edits = [
-                edit for b in version.batch_ids if b in batches for edit in batches[b].edit_ids
-            ]
-            owner = Owner.of_version(version, edits)
+            owner = Owner.of_version(version, edits_of)
             change = reading.change(version.artifact, owner)
             with reading.of(version.artifact, owner):
                 outline = change.outline(outline)
@@ -34,4 +32,4 @@ def check_artifacts(log: Log, reading: Reading) -> None:
         outlines[version.version] = outline
     for batch_id, batch in batches.items():
         if batch.artifact not in read:
-            reading.change(batch.artifact, Owner(f"batch {batch_id}", batch.edit_ids))
+            reading.change(batch.artifact, Owner.of_batch(batch_id, batch.edit_ids))

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from service.domain.batches import BatchMetrics, BatchTimings
+from service.domain.bounds import check_characters
 from service.domain.edits import Format
 from service.domain.states import BatchState, EditState
 from service.domain.versions import VersionKind
@@ -35,12 +36,6 @@ from service.storage.tables import (
     Table,
     VersionRow,
 )
-
-
-def _without_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not hold NUL characters")
-    return text
 
 
 def _json_object(text: str) -> str:
@@ -76,9 +71,9 @@ def _known(read: Callable[[dict[str, Any]], object], values: dict[str, Any]) -> 
 Id = Annotated[int, Field(ge=1, lt=2**62)]
 Number = Annotated[int, Field(ge=0, lt=2**63)]  # of a version
 Count = Annotated[int, Field(ge=-(2**31), lt=2**31)]
-Text = Annotated[str, AfterValidator(_without_nul)]
-Key = Annotated[str, StringConstraints(max_length=255), AfterValidator(_without_nul)]
-Name = Annotated[str, StringConstraints(max_length=64), AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(check_characters)]
+Key = Annotated[str, StringConstraints(max_length=255), AfterValidator(check_characters)]
+Name = Annotated[str, StringConstraints(max_length=64), AfterValidator(check_characters)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Template = Literal[""] | Sha256  # of a model's chat template; empty where it has none
 Json = dict[str, Any]
