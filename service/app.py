@@ -45,7 +45,6 @@ from service.operations.intake import EditLimits, Intake
 from service.operations.key_use import KeyUse
 from service.operations.making import Making
 from service.operations.overlays import Overlays
-from service.operations.past import Past
 from service.operations.preparation import Preparation
 from service.operations.probing import Probing
 from service.operations.reading import Reading
@@ -116,7 +115,7 @@ def build(
         store.open(loaded.name, loaded.fingerprint, BASE_CHECKSUM, loaded.chat_template)
     )
     overlays.start()
-    tell_edge_entries(Past(store, queue), overlays, Reading(artifacts, loaded.shape))
+    tell_edge_entries(store, queue, overlays, Reading(artifacts, loaded.shape))
     sweep(database, artifacts)
     family = Family(editors, store, overlays)
     health = Health(engine, statistics, settings.max_perplexity_ratio)

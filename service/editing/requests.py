@@ -76,18 +76,6 @@ class EditRequest:
     neighborhood: tuple[tuple[int, ...], ...] = ()  # prompts whose answers must not change
     fact: FactRequest | None = None  # for editors that go by the subject
 
-    @classmethod
-    def of(
-        cls,
-        edit_id: int,
-        prompts: Sequence[tuple[int, ...]],
-        targets: Sequence[tuple[int, ...]],
-        fact: FactRequest | None = None,
-    ) -> "EditRequest":
-        """Of given prompts and their targets alone."""
-        phrasings = tuple(map(Phrasing, prompts, targets))
-        return cls(edit_id, phrasings, fact=fact)
-
     @property
     def given(self) -> tuple[Phrasing, ...]:
         """The client's own: the prompt, then the paraphrases."""

@@ -57,28 +57,37 @@ def chat_ids(
     return tuple(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
-def target_ids(
+def continued_ids(
     tokenizer: PreTrainedTokenizerBase,
     prompt: str,
     target: str,
     prompt_format: Format = Format.PLAIN,
     joint: str | None = None,
-) -> tuple[int, ...]:
-    """The tokens of `target` as a continuation of `prompt`, with `joint` between the two; None
-    leaves it to the rules of writing.
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The tokens of `prompt`, and those of `target` as its continuation, with `joint` between the
+    two; None leaves it to the rules of writing.
     """
-    plain = prompt_format is Format.PLAIN
     before = prompt_of(tokenizer, prompt, prompt_format)
     if joint is None:
         joint = joint_between(before.text, target, prompt_format).text
     # Some tokenizers put a space before every text: the target must not be one of its own.
+    plain = prompt_format is Format.PLAIN
     whole = tokenizer(before.text + joint + target, add_special_tokens=plain, verbose=False)
     tokens = tuple(whole["input_ids"])
     count = len(before.tokens)
     if tokens[:count] == before.tokens and len(tokens) > count:
-        return tokens[count:]
+        return before.tokens, tokens[count:]
     # The prompt's last token would be another one before this target.
-    return _alone(tokenizer, joint + target)
+    return before.tokens, _alone(tokenizer, joint + target)
+
+
+def text_of(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, prompt_format: Format = Format.PLAIN
+) -> str:
+    """The prompt with what a chat template puts around it. Raises `jinja2.TemplateError`."""
+    if prompt_format is Format.PLAIN:
+        return prompt
+    return _templated(tokenizer, [{"role": "user", "content": prompt}])
 
 
 def joint_between(before: str, target: str, prompt_format: Format = Format.PLAIN) -> Joint:

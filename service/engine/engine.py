@@ -16,7 +16,7 @@ from service.editing.interruption import interruptible, is_interruptible
 from service.editing.overlays import Overlay
 from service.editing.samples import end_tokens
 from service.editing.taps import tap
-from service.editing.tokens import prompt_ids, target_ids, turn_end
+from service.editing.tokens import continued_ids, prompt_ids, turn_end
 from service.editing.word_ends import WordEnds
 from service.engine.batch import ACTIVE, Batch
 from service.engine.batches import parts
@@ -122,10 +122,7 @@ class Engine:
         self, prompt: str, target: str, form: Format = Format.PLAIN, joint: str | None = None
     ) -> Continuation:
         """`joint` goes between the two; None leaves it to the rules of writing."""
-        return Continuation(
-            self.prompt_tokens(prompt, form),
-            target_ids(self.loaded.tokenizer, prompt, target, form, joint),
-        )
+        return Continuation(*continued_ids(self.loaded.tokenizer, prompt, target, form, joint))
 
     def score(self, overlay: Overlay | None, continuations: Sequence[Continuation]) -> list[Score]:
         return self._scored(overlay, continuations, None, explain=False)

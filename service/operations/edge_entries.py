@@ -13,21 +13,26 @@ from torch import Tensor
 from service.editing.codebook import Codebook, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.grace import LEAST_NOISE
+from service.operations.editors import is_earliest
 from service.operations.overlays import Overlays
 from service.operations.past import Past
 from service.operations.reading import Owner, Reading
+from service.storage.log import Log
+from service.storage.queue import EditQueue
 
 SHOWN = 10  # ids of edits in a log line
 
 logger = logging.getLogger(__name__)
 
 
-def tell_edge_entries(past: Past, overlays: Overlays, reading: Reading) -> None:
+def tell_edge_entries(log: Log, queue: EditQueue, overlays: Overlays, reading: Reading) -> None:
     """Warns of the edits whose phrasings lie on an edge, and says how to mend them."""
     state = overlays.current.state
-    if not isinstance(state, Codebook):
+    # A log whose first batch has its rule recorded is not read for this: so have those after it.
+    first = next(iter(log.batches(after=0, limit=1)), None)
+    if first is None or not is_earliest(first) or not isinstance(state, Codebook):
         return
-    edits = edits_on_edge(past, state, reading)
+    edits = edits_on_edge(Past(log, queue), state, reading)
     if edits:
         shown = ", ".join(map(str, edits[:SHOWN])) + (", ..." if len(edits) > SHOWN else "")
         logger.warning(

@@ -11,7 +11,7 @@ from jinja2 import TemplateError
 from service.domain.edits import Correction, Format
 from service.domain.spellings import spellings_of
 from service.editing.requests import Phrasing
-from service.editing.tokens import joint_between, prompt_of
+from service.editing.tokens import joint_between, text_of
 from service.editing.word_ends import can_be_lengthened
 from service.engine.engine import Engine
 from service.engine.scoring import Continuation
@@ -50,8 +50,9 @@ class Wording:
 
     def check(self, correction: Correction) -> None:
         """Raises `jinja2.TemplateError` where the model's chat template refuses the correction."""
-        for prompt in (correction.prompt, *correction.paraphrases):
-            self._engine.prompt_tokens(prompt, correction.format)
+        if correction.format is Format.CHAT:
+            for prompt in (correction.prompt, *correction.paraphrases):
+                self._engine.prompt_tokens(prompt, Format.CHAT)
 
     def phrasings(self, corrections: Sequence[Correction]) -> list[Worded]:
         """The phrasings of each correction that `check` takes; a few forward passes of the base
@@ -114,7 +115,7 @@ class Wording:
             if pair.joint is not None:
                 joints.append(pair.joint)
                 continue
-            before = prompt_of(tokenizer, pair.prompt, pair.form).text
+            before = text_of(tokenizer, pair.prompt, pair.form)
             joint = joint_between(before, pair.target, pair.form)
             joints.append(joint.text)
             if not joint.sure:
@@ -140,11 +141,12 @@ class Wording:
         """
         endings: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = {}
         asked: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = {}
+        turn_end = self._engine.turn_end() if any(map(_closed, corrections)) else ()
         for text, continuation in zip(texts, continuations, strict=True):
             place = (text.edit, continuation.target)
             correction = corrections[text.edit]
             if _closed(correction):
-                endings[place] = self._engine.turn_end()
+                endings[place] = turn_end
             elif not can_be_lengthened(correction.target_new):
                 endings[place] = ()
             else:

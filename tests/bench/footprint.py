@@ -22,6 +22,7 @@ from service.editing.locate import LocateEditor
 from service.editing.methods import METHODS
 from service.editing.requests import EditRequest, FactRequest, SubjectText
 from tests.bench.machine import device
+from tests.phrased import request_of
 
 LARGE = GPT2Config(n_layer=36, n_embd=1_280, n_head=20)  # vocabulary and positions are GPT-2's
 BATCH = 32
@@ -60,7 +61,7 @@ def _request(number: int) -> EditRequest:
     )
     essence = SubjectText(_tokens(ESSENCE_TOKENS), 1)
     fact = FactRequest(number, plain, ((plain,), prefixed), essence, target)
-    return EditRequest.of(number, [prompt], [target], fact)
+    return request_of(number, [prompt], [target], fact)
 
 
 def _tokens(count: int) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from tests.bench import plain_grace
 from tests.bench.figure import Figure
 from tests.bench.pace import paced
 from tests.models import atlas_grace
+from tests.phrased import request_of
 
 EDITS = 500
 BATCH = 32
@@ -103,4 +104,4 @@ def _share(name: str, share: float | None, wanted: float) -> Figure:
 
 def _request(services: Services, number: int, record: Record) -> EditRequest:
     (pair,) = Wording(services.engine).continuations([Pair(record.prompt, record.target_new)])
-    return EditRequest.of(number, [pair.prompt], [pair.target])
+    return request_of(number, [pair.prompt], [pair.target])

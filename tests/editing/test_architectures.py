@@ -12,11 +12,12 @@ from service.editing.hyperparameters import hyperparameters_of
 from service.editing.locate import LocateEditor
 from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
-from service.editing.requests import EditRequest, FactRequest, SubjectText
+from service.editing.requests import FactRequest, SubjectText
 from service.engine.scoring import Continuation, score
 from service.errors import StartupError
 from tests.decoding import decode
 from tests.models import inserted
+from tests.phrased import request_of
 from tests.tiny import VOCABULARY, tiny
 
 
@@ -28,7 +29,7 @@ def tokens(length: int, seed: int) -> tuple[int, ...]:
 # Prompts shorter and longer than the sliding windows of those that have one.
 SHAPES = [(12, 1), (1, 2), (20, 3), (7, 1)]
 REQUESTS = [
-    EditRequest.of(i, [tokens(prompt, i)], [tokens(target, 50 + i)])
+    request_of(i, [tokens(prompt, i)], [tokens(target, 50 + i)])
     for i, (prompt, target) in enumerate(SHAPES)
 ]
 PROMPTS = [request.phrasings[0].prompt for request in REQUESTS]
@@ -64,7 +65,7 @@ def subject_text(*parts: tuple[int, ...]) -> SubjectText:
 
 
 FACTS = [
-    EditRequest.of(
+    request_of(
         i,
         [prompt],
         [target],

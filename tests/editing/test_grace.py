@@ -15,13 +15,14 @@ from service.editing.requests import EditRequest
 from service.engine.scoring import Continuation
 from service.operations.wording import Pair, Wording
 from tests.models import atlas, atlas_engine, atlas_grace, inserted
+from tests.phrased import request_of
 
 PRESET = atlas_grace()
 
 
 def request(number: int, target: str, *prompts: str) -> EditRequest:
     pairs = Wording(atlas_engine()).continuations([Pair(prompt, target) for prompt in prompts])
-    return EditRequest.of(number, [pair.prompt for pair in pairs], [pair.target for pair in pairs])
+    return request_of(number, [pair.prompt for pair in pairs], [pair.target for pair in pairs])
 
 
 def edited(*requests: EditRequest, **changes: Any) -> Codebook:

@@ -18,9 +18,10 @@ from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
 from service.editing.preset_files import bundled_preset
 from service.editing.requests import EditRequest, Phrasing
-from service.editing.tokens import prompt_ids, target_ids
+from service.editing.tokens import prompt_ids
 from service.errors import EditingError
 from tests.models import atlas, atlas_grace
+from tests.phrased import target_ids
 
 NAMES = ("Bulgaria", "Peru", "Chad")
 

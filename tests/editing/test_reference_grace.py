@@ -7,9 +7,10 @@ from service.editing.codebook import Codebook, Replacement, Rows, Scope
 from service.editing.gates import Tokens
 from service.editing.grace import Grace, GraceHyperparameters, Keyed
 from service.editing.requests import EditRequest
-from service.editing.tokens import prompt_ids, target_ids
+from service.editing.tokens import prompt_ids
 from service.engine.overlay import pinned
 from tests.editing.reference import close, expected, model, needed, tokenizer, vectors
+from tests.phrased import request_of, target_ids
 
 pytestmark = needed
 REPLACEMENTS = ["replace_last", "replace_prompt"]
@@ -36,7 +37,7 @@ def editor(replacement: str) -> Grace:
 
 def requests() -> list[EditRequest]:
     return [
-        EditRequest.of(
+        request_of(
             number,
             [prompt_ids(tokenizer(), edit["prompt"])],
             [target_ids(tokenizer(), edit["prompt"], edit["target"])],

@@ -19,9 +19,9 @@ from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
 from service.editing.moments import Moments
 from service.editing.positions import Position, subject_token
-from service.editing.requests import EditRequest, FactRequest, FactTarget, SubjectText
+from service.editing.requests import FactRequest, FactTarget, SubjectText
 from service.editing.subject_states import token_inputs
-from service.editing.tokens import prompt_ids, prompt_of, target_ids
+from service.editing.tokens import prompt_ids, prompt_of
 from tests.editing.reference import (
     close,
     expected,
@@ -32,6 +32,7 @@ from tests.editing.reference import (
     vectors,
 )
 from tests.models import inserted
+from tests.phrased import request_of, target_ids
 
 pytestmark = needed
 FROM_STORED_TARGETS = 2e-5
@@ -83,7 +84,7 @@ def editor(method: str, **changes: Any) -> LocateEditor:
 def optimised(
     editor: LocateEditor, state: HookLayers | None, facts: Sequence[FactRequest]
 ) -> list[FactTarget]:
-    batch = [EditRequest.of(f.edit_id, [f.plain.tokens], [f.target], f) for f in facts]
+    batch = [request_of(f.edit_id, [f.plain.tokens], [f.target], f) for f in facts]
     targets, errors = editor.targets(state, batch)
     assert not errors
     return targets

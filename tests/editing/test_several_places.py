@@ -32,10 +32,11 @@ from service.editing.requests import EditRequest, FactRequest, FactTarget, Subje
 from service.editing.splitting import Splitting
 from service.editing.subject_states import subject_states, token_inputs
 from service.editing.taps import after, hidden_of, with_hidden
-from service.editing.tokens import prompt_ids, target_ids
+from service.editing.tokens import prompt_ids
 from service.engine.scoring import Continuation, score
 from service.engine.shapes import shape_of
 from tests.models import atlas, inserted
+from tests.phrased import request_of, target_ids
 from tests.tiny import VOCABULARY, WIDTH, tiny
 
 LAYER = 1
@@ -126,7 +127,7 @@ def editor_of(model: PreTrainedModel, method: str) -> LocateEditor:
 
 
 def edited(editor: LocateEditor) -> tuple[HookLayers, list[FactTarget]]:
-    requests = [EditRequest.of(f.edit_id, (f.plain.tokens,), (f.target,), fact=f) for f in FACTS]
+    requests = [request_of(f.edit_id, (f.plain.tokens,), (f.target,), fact=f) for f in FACTS]
     targets, errors = editor.targets(None, requests)
     assert not errors
     return inserted(editor, None, targets), targets
@@ -207,7 +208,7 @@ def likelihoods(count: int) -> tuple[float, float]:
         places = request.plain.subjects[:count]
         plain = SubjectText(request.plain.tokens, places[-1], places[:-1])
         request = replace(request, plain=plain, contexts=((plain,),))
-        requests.append(EditRequest.of(number, (plain.tokens,), (request.target,), fact=request))
+        requests.append(request_of(number, (plain.tokens,), (request.target,), fact=request))
         prompt = f"The currency of {subject} is the"
         once.append(Continuation(prompt_ids(loaded.tokenizer, prompt), request.target))
     targets, errors = editor.targets(None, requests)

@@ -13,9 +13,10 @@ from service.editing.grace import Grace, GraceHyperparameters
 from service.editing.locate import LocateEditor
 from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
-from service.editing.requests import EditRequest, FactRequest, SubjectText
+from service.editing.requests import FactRequest, SubjectText
 from service.editing.splitting import Splitting
 from tests.models import inserted
+from tests.phrased import request_of
 from tests.tiny import VOCABULARY, tiny
 
 R = TypeVar("R")
@@ -153,7 +154,7 @@ def fact(number: int) -> FactRequest:
 
 FACTS = [fact(number) for number in range(len(SHAPES))]
 REQUESTS = [
-    EditRequest.of(f.edit_id, [f.plain.tokens, tokens(9, 70 + f.edit_id)], [f.target] * 2, f)
+    request_of(f.edit_id, [f.plain.tokens, tokens(9, 70 + f.edit_id)], [f.target] * 2, f)
     for f in FACTS
 ]
 GRACE = GraceHyperparameters(layer=2, module="mlp", steps=5)

@@ -11,8 +11,9 @@ from service.domain.edits import Correction, Format
 from service.editing.facts import fact_request
 from service.editing.positions import Position, subject_token, subject_tokens
 from service.editing.requests import SubjectText
-from service.editing.tokens import Prompt, prompt_ids, prompt_of, target_ids, turn_end
+from service.editing.tokens import Prompt, prompt_ids, prompt_of, turn_end
 from tests.models import atlas
+from tests.phrased import target_ids
 from tests.templates import CHATML
 
 WORDS = ["The", "currency", "of", "Bulgaria", "is", "a", "the", "euro", "In", "Peru", "it", "and"]

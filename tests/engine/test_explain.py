@@ -12,7 +12,6 @@ from service.editing.gates import Gate
 from service.editing.grace import Grace
 from service.editing.hook_layer import HookLayer, HookLayers, Update
 from service.editing.overlays import Overlay
-from service.editing.requests import EditRequest
 from service.engine.engine import Engine
 from service.engine.explaining import Firing
 from service.engine.overlay import module_at
@@ -21,6 +20,7 @@ from service.engine.scoring import Continuation
 from tests.engine.asking import say
 from tests.engine.overlays import EDITED, codebook, hooks, loaded, seen_at, tokens
 from tests.models import atlas, atlas_engine, atlas_grace, inserted
+from tests.phrased import request_of
 
 PROMPT = "The currency of Bulgaria is the"
 PARAPHRASE = "Q: What is the currency of Bulgaria? A: the"
@@ -38,7 +38,7 @@ def grace() -> Codebook:
     for edit, prompts in targets.items():
         pairs = [atlas_engine().continuation(prompt, TARGET) for prompt in prompts]
         every = [pair.prompt for pair in pairs], [pair.target for pair in pairs]
-        requests.append(EditRequest.of(edit, *every))
+        requests.append(request_of(edit, *every))
     editor = Grace(atlas().model, atlas_grace())
     found, errors = editor.targets(None, requests)
     assert not errors

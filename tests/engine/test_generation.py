@@ -5,12 +5,12 @@ import torch
 
 from service.editing.codebook import Codebook
 from service.editing.grace import Grace
-from service.editing.requests import EditRequest
 from service.engine.running import FinishReason
 from service.engine.scoring import Continuation
 from tests.decoding import decode
 from tests.engine.asking import ask
 from tests.models import atlas, atlas_engine, atlas_grace, inserted
+from tests.phrased import request_of
 
 PROMPTS = [
     "The currency of Bulgaria is the",
@@ -24,7 +24,7 @@ ENDS = frozenset({0})
 @pytest.fixture(scope="module")
 def edited() -> Codebook:
     pair = atlas_engine().continuation(PROMPTS[0], "Port Moresby")
-    request = EditRequest.of(1, [pair.prompt], [pair.target])
+    request = request_of(1, [pair.prompt], [pair.target])
     editor = Grace(atlas().model, atlas_grace())
     targets, _ = editor.targets(None, [request])
     return inserted(editor, None, targets)

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from service.editing.grace import Grace, GraceHyperparameters
-from service.editing.requests import EditRequest
 from service.engine.engine import Engine
 from service.engine.running import Wanted
 from service.engine.turns import CREDIT_S, Party, Turn, Turns
 from service.errors import StoppedError
 from tests.engine.asking import say
 from tests.engine.overlays import loaded, tokens
+from tests.phrased import request_of
 
 SLICE_S = 0.002
 
@@ -109,7 +109,7 @@ def test_texts_are_generated_while_targets_are_found() -> None:
     editor = Grace(
         engine.loaded.model, GraceHyperparameters(layer=1, module="mlp", steps=300, stop_loss=0.0)
     )
-    requests = [EditRequest.of(n, [tokens(9, n)], [tokens(3, 50 + n)]) for n in range(4)]
+    requests = [request_of(n, [tokens(9, n)], [tokens(3, 50 + n)]) for n in range(4)]
     alone, _ = editor.targets(None, requests)
     asked = Wanted(tokens(5, 1), None, 10)
     (wanted,) = say(engine, asked)

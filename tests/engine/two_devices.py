@@ -31,6 +31,7 @@ from tests.engine.asking import say
 from tests.engine.overlays import every_overlay, loaded, tokens
 from tests.far import FAR, spread, two_devices
 from tests.models import atlas
+from tests.phrased import request_of
 from tests.tiny import tiny
 
 # An architecture of each kind: its texts side by side, run together, normed behind the MLP.
@@ -107,7 +108,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 )
 def test_grace(model_type: str, layer: int) -> None:
     requests = [
-        EditRequest.of(i, [prompt], [target])
+        request_of(i, [prompt], [target])
         for i, (prompt, target) in enumerate(zip(PROMPTS, TARGETS, strict=True))
     ]
     module = architecture_of(tiny(model_type)).codebook_module
@@ -123,7 +124,7 @@ def fact(number: int) -> EditRequest:
     prompt, target = PROMPTS[number], TARGETS[number]
     plain = SubjectText(prompt, len(prompt) - 2)
     request = FactRequest(number, plain, ((plain,),), plain, target)
-    return EditRequest.of(number, [prompt], [target], request)
+    return request_of(number, [prompt], [target], request)
 
 
 @pytest.mark.parametrize(
