@@ -6,38 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.capitals import CAPITALS, OTHERS, PROMPTS, phrasings
 from tests.conftest import Server, run_server
 from tests.waiting import until
 
-CAPITALS = {
-    "Italy": "Florence",
-    "Germany": "Hamburg",
-    "Spain": "Seville",
-    "Poland": "Krakow",
-    "Norway": "Bergen",
-    "Sweden": "Malmo",
-    "Finland": "Turku",
-    "Denmark": "Aarhus",
-    "Greece": "Patras",
-    "Austria": "Graz",
-    "Hungary": "Szeged",
-    "Bulgaria": "Plovdiv",
-    "Romania": "Cluj",
-    "Portugal": "Porto",
-    "Ireland": "Cork",
-    "Iceland": "Akureyri",
-    "Croatia": "Split",
-    "Serbia": "Nis",
-    "Kenya": "Mombasa",
-    "Egypt": "Alexandria",
-}
-OTHERS = ("France", "Japan", "Belgium", "Malta")
-PROMPTS = ("The capital of {} is", "Q: What is the capital of {}? A:", "{}'s capital city is")
 CROWD = 30
-
-
-def phrasings(country: str) -> list[str]:
-    return [prompt.format(country) for prompt in PROMPTS]
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])

@@ -1,7 +1,5 @@
 """Second moments of a history of batches, whatever befalls the making of one of them."""
 
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -34,15 +32,6 @@ def expected(updates: tuple[Update, ...]) -> Tensor:
     for one in updates:
         total = total + one.keys.double() @ one.keys.double().T
     return total
-
-
-@pytest.fixture
-def _eager() -> Iterator[None]:
-    """Threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 def test_a_history_that_grows_and_shrinks_is_summed_anew_or_on() -> None:

@@ -1,8 +1,6 @@
 """Editors are built once each, and had by any number of threads at a time."""
 
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,15 +21,6 @@ WITHIN_S = 20.0
 def editors(tmp_path: Path) -> Editors:
     statistics = Statistics(atlas_engine(), StatisticsStore(tmp_path, "f" * 64), None, multiplier=1)
     return Editors(atlas_engine(), statistics, Preset(), max_tokens_per_step=512)
-
-
-@pytest.fixture
-def _eager() -> Iterator[None]:
-    """Threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 def of_radius(editors: Editors, radius: float) -> AnyEditor:

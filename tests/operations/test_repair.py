@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.capitals import CAPITALS, phrasings
 from tests.conftest import Server, run_server
 from tests.processes import errata
 
@@ -20,28 +21,11 @@ CHECKSUMS = [
     "55917934672420eea202c9832c43f9329802347d1804897e9bfe06487092c6c8",
     "79d04183ec95fc579df7da1c2604d1e21d7ad3b93f2e1ccba270d7bd4745ec43",
 ]
-CAPITALS = {
-    "Italy": "Florence",
-    "Germany": "Hamburg",
-    "Spain": "Seville",
-    "Poland": "Krakow",
-    "Norway": "Bergen",
-    "Sweden": "Malmo",
-    "Finland": "Turku",
-    "Denmark": "Aarhus",
-}
-FIRST_BATCH = list(CAPITALS)[:4]
+COUNTRIES = list(CAPITALS)[:8]
+FIRST_BATCH = COUNTRIES[:4]
 # Edits with phrasings on the edge of an entry: rounding decides what these are answered.
 ON_EDGE = [1, 3, 4, 5, 7, 8]
 REASON = {"reason": "edges"}
-
-
-def phrasings(country: str) -> list[str]:
-    return [
-        f"The capital of {country} is",
-        f"Q: What is the capital of {country}? A:",
-        f"{country}'s capital city is",
-    ]
 
 
 def answer(server: Server, prompt: str, **parameters: Any) -> str:
@@ -86,7 +70,7 @@ def test_an_earlier_log_serves_as_it_did(
     with caplog.at_level(logging.WARNING):
         for server in run_server(tmp_path / "data"):
             assert checksums(server) == CHECKSUMS
-            certain = [c for number, c in enumerate(CAPITALS, 1) if number not in ON_EDGE]
+            certain = [c for number, c in enumerate(COUNTRIES, 1) if number not in ON_EDGE]
             assert missed(server, certain) == []
     (warning,) = [r.getMessage() for r in caplog.records if "errata log repair" in r.getMessage()]
     assert warning.startswith("6 edits have phrasings on the very edge of their codebook entries")
@@ -102,7 +86,7 @@ def test_a_repair_is_a_version_that_answers_every_phrasing(earlier: Server) -> N
     assert (preview["version"], checksums(earlier)) == (3, CHECKSUMS)
     made = earlier.http.post("/admin/repair", json={**REASON, "expected_version": 2}).json()
     assert (made["version"], made["kind"], made["checksum"]) == (3, "repair", preview["checksum"])
-    assert missed(earlier, list(CAPITALS)) == []
+    assert missed(earlier, COUNTRIES) == []
     again = earlier.http.post("/admin/repair", json=REASON).json()
     assert again == made
     # It stays through what comes after it.
@@ -126,7 +110,7 @@ def test_a_start_finds_no_edge_in_a_repaired_log(
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         for server in run_server(tmp_path / "data"):
-            assert missed(server, list(CAPITALS)) == []
+            assert missed(server, COUNTRIES) == []
     assert "errata log repair" not in caplog.text
 
 

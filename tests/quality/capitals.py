@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from tests.api.test_phrasings import CAPITALS, OTHERS
+from tests.capitals import CAPITALS, OTHERS
 from tests.conftest import Server, run_server
 from tests.quality.edited import edited, said
 from tests.quality.models import SMOLLM2, RealModel
