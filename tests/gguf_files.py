@@ -39,8 +39,8 @@ class Content:
     tensors: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
     def write(self, path: Path, **changes: Any) -> Path:
-        """With entries of the metadata changed, dots in their names spelt `__`; None leaves one
-        out.
+        """Writes the file with entries of the metadata changed, dots in their names spelt `__`;
+        None leaves one out.
         """
         named = {name.replace("__", "."): value for name, value in changes.items()}
         return write(path, self.architecture, {**self.metadata, **named}, self.tensors)

@@ -116,7 +116,9 @@ def evaluate(
 
 
 def _alone(records: list[Record], how: How, store: Path | None, **chosen: Any) -> Report:
-    """On a server whose log lies in `store`; what is not `chosen` is the environment's."""
+    """Evaluates on a server whose log lies in `store`. Settings that are not `chosen` are the
+    environment's.
+    """
     folder = tempfile.TemporaryDirectory() if store is None else nullcontext(str(store))
     settings = {f"ERRATA_{name.upper()}": value for name, value in chosen.items() if value}
     settings["ERRATA_MAX_BATCH"] = str(how.batch)

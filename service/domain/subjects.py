@@ -74,8 +74,8 @@ def warnings_of(subject: str, prompt: str) -> tuple[str, ...]:
 
 
 def _occurrences(wanted: str, text: str) -> Iterator[Span]:
-    """Of what is `comparable`, in the text's own characters. A letter is not parted from its
-    accents: `e` is not found in `é`, in whichever of its two ways that is written.
+    """Yields the spans of `wanted`, which is `comparable`, in the text's own characters. A letter
+    is not parted from its accents: `e` is not found in `é`, however that is written.
     """
     if not wanted:
         return

@@ -1,5 +1,5 @@
-"""By which arithmetic an insertion is computed: what an editor records, so that a batch is replayed
-as it was made.
+"""Numbers the arithmetics by which insertions are computed. An editor records its own, so that a
+batch is replayed as it was made.
 """
 
 from enum import IntEnum

@@ -29,7 +29,7 @@ class Trial(Protocol):
     edit_of_row: Tensor  # [r] int64: which of `edits` each row belongs to
 
     def losses(self, values: Tensor) -> "Losses":
-        """Of `values` [r, d]. Edits do not see each other."""
+        """Returns the losses with `values` [r, d]. Edits do not see each other."""
         ...
 
     def part(self, edits: Tensor) -> "Trial":

@@ -45,8 +45,8 @@ class Editor(Protocol[S, T]):
         correction: Correction,
         phrasings: Sequence[Phrasing],
     ) -> EditRequest:
-        """In tokens; `phrasings` are the correction's. Raises `EditingError` for an edit that lacks
-        what this editor goes by, and for one that the model's chat template refuses.
+        """Returns the edit in tokens; `phrasings` are the correction's. Raises `EditingError` where
+        it lacks what this editor goes by, and where the model's chat template refuses it.
         """
         ...
 

@@ -124,7 +124,7 @@ def _shifted(texts: Sequence[SubjectText], device: torch.device) -> Tensor:
 
 
 def _narrowed(shifted: Tensor) -> Tensor:
-    """Without the columns in which no token is shifted any more."""
+    """Leaves out the columns in which no token is shifted any more."""
     return shifted[:, : int(shifted.any(dim=0).nonzero().max()) + 1]
 
 
@@ -172,7 +172,7 @@ class _ShiftTrial:
         )
 
     def losses(self, values: Tensor) -> Losses:
-        """Of shifts [e, d]."""
+        """Returns the losses with the shifts `values` [e, d]."""
         shifts = self._shift_of(values[self._owner], self._contexts, self._shifted)
         by_text = self._contexts.losses(self._contexts.by_token(self._contexts.logits(shifts)))
         lengths = self._lengths[self.edits]

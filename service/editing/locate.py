@@ -183,7 +183,7 @@ class LocateEditor:
         }
 
     def _inserted(self, state: HookLayers, targets: Sequence[FactTarget]) -> HookLayers:
-        """In one solve. Of a single edit a fault of the solve is its own."""
+        """Inserts the targets in one solve, whose fault is the edit's where there is but one."""
         try:
             return self._insertion.insert(state, targets)
         except ArithmeticError as error:

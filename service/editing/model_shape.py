@@ -31,5 +31,5 @@ class ModelShape:
 
 
 def is_attention(module: str) -> bool:
-    """By its path: attention looks at other tokens too, and maps no one tensor to one."""
+    """Tells by a module's path. Attention looks at other tokens, and maps no one tensor to one."""
     return "attn" in module.lower().rpartition(".")[2]

@@ -14,7 +14,7 @@ NAMED = 64  # characters that are shown of a text that somebody else wrote
 
 
 def shown(value: object) -> str:
-    """In one line, however long it is and whatever it holds."""
+    """Shows a value in one line, however long it is and whatever it holds."""
     text = repr(value[:NAMED] if isinstance(value, str) else value)
     return text if len(text) <= 2 * NAMED else text[: 2 * NAMED] + "..."
 
@@ -70,7 +70,7 @@ class Parts:
             raise ArtifactFaultError(shown(unknown[0]), "is a tensor that no such artifact has")
 
     def columns(self, name: str) -> int:
-        """Of a matrix of any size."""
+        """Returns how many columns a matrix of any size has."""
         tensor = self._tensors[name]
         if tensor.dim() != 2:
             raise ArtifactFaultError(name, f"has {tensor.dim()} dimensions, and must have 2")

@@ -9,7 +9,7 @@ DEFAULT = "default"  # the name of the one that is used where none is asked for
 
 
 def chat_template_of(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """Of several templates the one that chats go through; None where there is none.
+    """Returns the template that chats go through, also of several; None where there is none.
 
     transformers reads `chat_template` of `tokenizer_config.json`, a text or a list of named ones,
     and in its place `chat_template.jinja` with those of `additional_chat_templates`.

@@ -259,7 +259,7 @@ class Engine:
         return self._batch_of(pass_tokens, self._cache_tokens, self.hits)
 
     def _private_batch(self, longest: int, together: int) -> Batch:
-        """For texts of `longest` tokens at most, `together` in all."""
+        """Makes a batch for texts of `longest` tokens at most, `together` in all."""
         pages = ACTIVE * PAGE  # of which each text may hold one in part
         return self._batch_of(max(PRIVATE_TOKENS, longest) + ACTIVE, together + pages, Hits())
 

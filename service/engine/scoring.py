@@ -102,8 +102,8 @@ def _score(
 
 
 def _judged(model: PreTrainedModel, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each target token [n], which is wanted after a row [n, d]: its log-probability, and
-    whether it is the first choice; on the CPU.
+    """Returns the log-probability of each target token [n] after its row [n, d], and whether it is
+    the first choice; on the CPU.
     """
     logprobs = logits_of(model, rows).float().log_softmax(dim=1)
     targets = targets.to(logprobs.device)

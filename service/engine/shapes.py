@@ -15,7 +15,7 @@ TOKENS = 3  # of the pass that tells what modules take and give
 
 @torch.no_grad()
 def shape_of(config: PretrainedConfig, dtype: torch.dtype) -> ModelShape:
-    """By a pass of a model whose tensors have sizes and no numbers."""
+    """Runs a pass of a model whose tensors have sizes and no numbers, and notes the sizes."""
     own = copy.deepcopy(config)  # transformers writes its choices into it
     load: Any = AutoModelForCausalLM.from_config
     with torch.device("meta"):

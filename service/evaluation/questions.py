@@ -34,7 +34,7 @@ def of_prompts(records: Iterable[Record]) -> list[Question]:
 
 
 def of_paraphrases(records: Iterable[Record], given: int) -> list[Question]:
-    """Of the paraphrases from number `given` on."""
+    """Asks the paraphrases from number `given` on."""
     return [
         Question(paraphrase, (r.target_new,), r.target_true)
         for r in records
@@ -43,7 +43,7 @@ def of_paraphrases(records: Iterable[Record], given: int) -> list[Question]:
 
 
 def of_neighbors(records: Iterable[Record]) -> list[Question]:
-    """Of those whose answer is known."""
+    """Asks the neighbours whose answer is known."""
     return [
         Question(neighbor.prompt, neighbor.answers, (r.target_new,))
         for r in records

@@ -184,7 +184,7 @@ def _tell(batch: Batch, endings: Mapping[int, Ending]) -> None:
 
 
 def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
-    """Of edits that give one place different targets the last wins, also by a paraphrase of its."""
+    """The last of the edits that give one place different targets wins, also by a paraphrase."""
     last = {place: edit for edit in edits for place in edit.correction.places}
     endings = {}
     for edit in edits:

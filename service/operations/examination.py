@@ -113,7 +113,7 @@ def _scores(engine: Engine, overlay: Overlay | None, asked: Sequence[Phrasing]) 
 
 
 def _score(phrasing: Phrasing, generation: Generation) -> Score | None:
-    """Of the target, if its tokens were generated."""
+    """Returns the target's score if its tokens were generated."""
     count = len(phrasing.target)
     said = generation.choices[:count]
     if tuple(choice.token for choice in said) != phrasing.target:

@@ -66,7 +66,7 @@ class Past:
                 yield active, batch
 
     def edit_ids(self, most: int) -> list[int]:
-        """Of the edits at work the first, `most` at most."""
+        """Returns the ids of the first edits at work, `most` at most."""
         batches = [batch.id for batch in self.now[:most]]
         edits = self._log.edits_of(batches)
         gone = {edit for batch in self.now[:most] for edit in batch.without}

@@ -70,7 +70,7 @@ def _check_empty(session: Session, manifest: Manifest) -> None:
 
 
 def _differ(here: str | None, there: str | None) -> bool:
-    """Of two chat templates, as far as both are known."""
+    """Whether two chat templates differ, as far as both are known."""
     return here is not None and there is not None and here != there
 
 

@@ -193,7 +193,7 @@ class Log:
             }
 
     def named_by_batches(self) -> dict[int, NamedByBatch]:
-        """By the batch's id."""
+        """Returns what each batch names, by the batch's id."""
         query = select(BatchRow.id, BatchRow.artifact, BatchRow.edit_ids).order_by(BatchRow.id)
         with self._database.read() as session:
             return {

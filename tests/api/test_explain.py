@@ -37,7 +37,7 @@ def hits(server: Server, edit: int = 1) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("prompt", "token"), [(PROMPT, 5), (PARAPHRASE, 11)])
 def test_which_edit_fired_at_which_token(prompt: str, token: int, edited: Server) -> None:
-    """At the prompt's last token, and at the target, whose end is taught too."""
+    """It fires at the prompt's last token, and at the target, whose end is taught too."""
     found = explained(edited, prompt=prompt)
     assert [(one["token"], one["text"]) for one in found] == [
         (token, " the"),

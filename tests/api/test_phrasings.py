@@ -17,7 +17,7 @@ CROWD = 30
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """With a batch of all of them."""
+    """Serves a batch of all of them."""
     folder = tmp_path_factory.mktemp(request.param)
     for server in run_server(folder, dtype=request.param, linger_ms=0):
         edit_all(server)
@@ -53,7 +53,7 @@ def right(text: str, city: str, joint: str = " ") -> bool:
 
 
 def wrong(server: Server, asked: dict[str, str], crowd: int) -> dict[str, str]:
-    """Of prompts and the cities that they should be answered by, what is answered otherwise."""
+    """Returns the answers to prompts that are not the cities which they should be."""
     with ThreadPoolExecutor(crowd) as pool:
         texts = list(pool.map(lambda prompt: said(server, prompt), asked))
     return {
@@ -73,7 +73,7 @@ def test_every_given_phrasing_is_answered(server: Server, crowd: int) -> None:
 
 @pytest.mark.parametrize("phrasing", range(len(PROMPTS)))
 def test_spellings_of_a_phrasing_are_answered_too(server: Server, phrasing: int) -> None:
-    """With a space behind it, and with its first letter in the other case."""
+    """Each has a space behind it, or its first letter in the other case."""
     asked: dict[str, str] = {}
     for country, city in CAPITALS.items():
         prompt = phrasings(country)[phrasing]

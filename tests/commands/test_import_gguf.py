@@ -71,7 +71,7 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
 
 
 def test_nothing_is_fetched_or_run(tmp_path: Path) -> None:
-    """In a process of its own, with a hub that may be asked; a name in the file is a hub's."""
+    """A process of its own may ask the hub, and a name in the file is a hub's."""
     seen, folder = tmp_path / "seen", tmp_path / "model"
     names = {"general__name": "evil/model", "general__source__huggingface__repository": "evil/m"}
     file = content("qwen2").write(tmp_path / "m.gguf", **names)

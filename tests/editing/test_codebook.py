@@ -45,7 +45,7 @@ def test_a_near_key_with_another_label_splits_the_radii() -> None:
 
 
 def test_with_noise_an_entry_reaches_beyond_the_key_that_widens_it() -> None:
-    """By what a key may move from one pass to another: here by 0.3, a tenth of its length."""
+    """It does so by what a key may move between passes: here 0.3, a tenth of its length."""
     rule = Rule(radius=1.0, scope=Scope.PAPER, noise=0.1)
     targets = [target(1, (1.5, 0)), target(2, (3, 0))]
     codebook = Codebook.empty().insert(SITE, targets, rule)

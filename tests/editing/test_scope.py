@@ -77,7 +77,7 @@ def test_a_spelling_in_another_edits_entry_gets_its_own(label: tuple[int]) -> No
 
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "two batches"])
 def test_a_correction_of_a_correction_takes_its_own_phrasings_over(together: bool) -> None:
-    """With their spellings; what the first edit says otherwise it goes on to say."""
+    """Their spellings go with them; what the first edit says otherwise it goes on to say."""
     first = phrased(1, (3, 4), (9, 0), spelled=((0, 9),))
     other = target(2, (-9, 0))
     second = phrased(3, (3, 4), label=(8,), spelled=((0, 9),))

@@ -48,7 +48,7 @@ def tokens(length: int, seed: int) -> tuple[int, ...]:
 
 
 def fact(number: int, length: int, *places: int) -> FactRequest:
-    """In two contexts."""
+    """The fact stands in two contexts."""
     *earlier, last = places
     plain = SubjectText(tokens(length, number), last, tuple(earlier))
     before = tokens(3, 40 + number)
@@ -181,8 +181,9 @@ SENTENCE = "Now {0}. Of {0}, as everybody knows: The currency of {0} is the"
 
 
 def likelihoods(count: int) -> tuple[float, float]:
-    """Of the target, with the first `count` places taken: after the edit's own prompt, and after
-    one that names the subject once. Means over some edits, all in one batch.
+    """Returns the target's likelihood with the first `count` places taken: after the edit's own
+    prompt, and after one that names the subject once. Both are means over some
+    edits, all in one batch.
     """
     loaded, name = atlas(), "memit"
     parameters = hyperparameters_of(loaded.model, name, bundled_preset("atlas").of(name))

@@ -20,7 +20,7 @@ Change = Callable[[Path], object]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With atlas's tokenizer, which has no template."""
+    """Writes atlas's tokenizer, which has no template."""
     made = tmp_path / "model"
     made.mkdir()
     for name in ("tokenizer.json", "tokenizer_config.json", "config.json"):

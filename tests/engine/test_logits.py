@@ -1,4 +1,4 @@
-"""Of which rows logits are made: of those that are asked for, and of no other."""
+"""Logits are made of the rows that are asked for, and of no other."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -99,7 +99,7 @@ def import_from(folder: Path, empty: tuple[Database, ArtifactStore]) -> None:
 def refused_alike(
     data: Path, empty: tuple[Database, ArtifactStore], owner: str, name: str, fault: str
 ) -> None:
-    """By all three, with the artifact and the part named, in one line each."""
+    """All three refuse it in one line each, which names the artifact and the part."""
     said = f"{owner}: artifact {name} is not sound: {fault}"
     database, artifacts = at(data)
     assert verify(database, artifacts)[0].startswith(said)
@@ -417,7 +417,7 @@ def test_a_file(
 def test_rows_that_take_no_room_are_not_counted_out(
     codebook: Path, empty: tuple[Database, ArtifactStore], tmp_path: Path
 ) -> None:
-    """Of a shape with a zero in it safetensors takes any number of rows."""
+    """Safetensors takes any number of rows of a shape with a zero in it."""
     data, name = meddled(codebook, tmp_path, made("rows.labels", lambda t: t[:, :0]))
     content = (data / "artifacts" / f"{name}.safetensors").read_bytes()
     name = replace(data, name, claiming(content, rows_labels=[2**60, 0]))

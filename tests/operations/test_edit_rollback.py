@@ -24,8 +24,8 @@ QUESTION = "Q: What is the currency of Bulgaria? A: the"
 
 
 def near(prompt: str, target: str) -> dict[str, Any]:
-    """By the rule under which entries depend on each other most, with a radius in which they
-    meet.
+    """Asks for the rule under which entries depend on each other most, with a radius in which
+    they meet.
     """
     given = {"radius": RADIUS, "scope": "paper", "noise": 0.0}
     return {"prompt": prompt, "target_new": target, "hyperparameters": given}

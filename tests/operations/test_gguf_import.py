@@ -36,7 +36,7 @@ def imported(file: Path) -> LoadedModel:
 
 
 def refusal(file: Path) -> str:
-    """Of a file; nothing is left behind."""
+    """Returns why a file is refused; nothing is left behind."""
     before = sorted(file.parent.iterdir())
     with pytest.raises(StartupError) as caught:
         import_gguf(file, file.parent / "model", lambda *_: None)
@@ -76,7 +76,7 @@ def test_a_head_that_is_the_embeddings(llama: Content, tmp_path: Path) -> None:
 
 
 def _divisors(size: int, parameters: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """Of the frequencies of transformers' own scaling."""
+    """Returns what transformers' own scaling divides the frequencies by."""
     config = LlamaConfig(head_dim=size, rope_parameters=parameters)
     scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))
     plain = parameters["rope_theta"] ** -(torch.arange(0, size, 2) / size)

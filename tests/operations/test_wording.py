@@ -186,7 +186,7 @@ def test_in_a_chat_spellings_are_of_what_the_user_says() -> None:
 
 
 def test_a_spelling_that_the_model_has_no_positions_for_is_left_out() -> None:
-    """With the target it would end at token 257."""
+    """Such a spelling would end at token 257 with its target."""
     longest = "euro" + " euro" * (atlas().max_tokens - 2)
     found = worded(Correction(longest, "euro", "grace"))
     assert [(len(p.prompt), p.given) for p in found.phrasings] == [(255, True)]

@@ -22,7 +22,7 @@ CHAT = {"format": "chat"}
 
 
 def run(models: Sequence[RealModel], progress: Progress) -> list[Table]:
-    """Of the models that have a chat template."""
+    """Asks the models that have a chat template."""
     headers = ("asked", "right", "of")
     return [
         Table(f"Capitals in a chat with {model.name}", headers, tuple(_rows(model, progress)))

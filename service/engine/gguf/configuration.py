@@ -90,7 +90,7 @@ def _gpt2(facts: Facts) -> dict[str, Any]:
 
 
 def _rotary(file: GgufFile, facts: Facts, heads: int, width: int) -> dict[str, Any]:
-    """Of all architectures with rotary positions and RMS norms."""
+    """Returns what all architectures with rotary positions and RMS norms have."""
     size = facts.count("attention.key_length", width // heads)
     facts.expect("attention.value_length", size)
     facts.expect("rope.dimension_count", size)

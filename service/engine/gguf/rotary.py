@@ -14,7 +14,7 @@ TOLERANCE = 1e-3  # of a frequency's divisor
 
 
 def rope_parameters(file: GgufFile, facts: Facts, size: int) -> dict[str, Any]:
-    """For heads of `size`. Raises `StartupError` for a scaling that is not known."""
+    """Returns them for heads of `size`. Raises `StartupError` for a scaling that is not known."""
     other = [name for name in file.tensors if name.startswith("rope_") and name != FREQUENCIES]
     if other:
         raise StartupError(f"its positions are scaled by {min(other)}, which can't be read yet")

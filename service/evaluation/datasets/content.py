@@ -138,7 +138,7 @@ class _Cursor:
         return at if found is None else found.end()
 
     def next_place(self, at: int) -> Place:
-        """Of the next record, which begins at `at`."""
+        """Returns the place of the next record, which begins at `at`."""
         self._number += 1
         return Place(self._file, self._number, self.line(at))
 
@@ -164,7 +164,7 @@ class _Cursor:
         return value, end, self._flaws[0] if self._flaws else None
 
     def not_json(self, error: Exception, line: int) -> DatasetError:
-        """Of the value that begins in `line`; the line at fault is named, where it is known."""
+        """Returns the error of the value that begins in `line`, with the line at fault, if known."""
         if isinstance(error, json.JSONDecodeError):
             return self.wrong(error.pos, error.msg)
         reason = TOO_DEEP if isinstance(error, RecursionError) else f"is not JSON: {error}"
