@@ -164,7 +164,7 @@ class _Cursor:
         return value, end, self._flaws[0] if self._flaws else None
 
     def not_json(self, error: Exception, line: int) -> DatasetError:
-        """Returns the error of the value that begins in `line`; names the line at fault, if known."""
+        """Returns the error of a value that begins in `line`, with the line at fault if known."""
         if isinstance(error, json.JSONDecodeError):
             return self.wrong(error.pos, error.msg)
         reason = TOO_DEEP if isinstance(error, RecursionError) else f"is not JSON: {error}"
