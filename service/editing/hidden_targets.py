@@ -151,19 +151,19 @@ class _ShiftTrial:
         self._lengths = lengths
         self._parameters = parameters
         self._norm = norm
-        self.edits, self._owner, self._counts = torch.unique_consecutive(
+        self.units, self._owner, self._counts = torch.unique_consecutive(
             edit_of_context, return_inverse=True, return_counts=True
         )
-        self.rows = self.edits
-        self.edit_of_row = torch.arange(len(self.edits), device=lengths.device)
+        self.rows = self.units
+        self.unit_of_row = torch.arange(len(self.units), device=lengths.device)
         with torch.no_grad():
             self._before = essences.logits().log_softmax(dim=1)
 
-    def part(self, edits: Tensor) -> "_ShiftTrial":
-        kept = torch.isin(self._edit_of_context, edits)
+    def part(self, units: Tensor) -> "_ShiftTrial":
+        kept = torch.isin(self._edit_of_context, units)
         return _ShiftTrial(
             self._contexts.part(kept),
-            self._essences.part(torch.isin(self.edits, edits)),
+            self._essences.part(torch.isin(self.units, units)),
             self._edit_of_context[kept],
             _narrowed(self._shifted[kept]),
             self._lengths,
@@ -175,10 +175,10 @@ class _ShiftTrial:
         """Returns the losses with the shifts `values` [e, d]."""
         shifts = self._shift_of(values[self._owner], self._contexts, self._shifted)
         by_text = self._contexts.losses(self._contexts.by_token(self._contexts.logits(shifts)))
-        lengths = self._lengths[self.edits]
+        lengths = self._lengths[self.units]
         sums = torch.zeros_like(lengths).index_add(0, self._owner, by_text)
         # An essence ends at its subject: that is the one token of its suffix.
-        first = torch.ones_like(self.edits, dtype=torch.bool)[:, None]
+        first = torch.ones_like(self.units, dtype=torch.bool)[:, None]
         shift = self._shift_of(values, self._essences, first)
         now = self._essences.logits(shift).log_softmax(dim=1)
         divergence = (now.exp() * (now - self._before)).sum(dim=1)

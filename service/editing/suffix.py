@@ -101,6 +101,12 @@ class SuffixRun:
         """[r]: the negative log-likelihood of each target token, in nats."""
         return cross_entropy(logits, self._target_tokens, reduction="none")
 
+    def leads(self, logits: Tensor) -> Tensor:
+        """[r]: how far each target token's logit is above that of the best other token, in nats."""
+        own = self._target_tokens[:, None]
+        others = logits.scatter(1, own, -torch.inf).amax(dim=1)
+        return logits.gather(1, own)[:, 0] - others
+
     def losses(self, by_token: Tensor) -> Tensor:
         """[b]: each text's mean of those per target token."""
         sums = torch.zeros(len(self.present), device=by_token.device)

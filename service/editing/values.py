@@ -13,15 +13,18 @@ from service.editing.prefixes import Text
 from service.editing.suffix import SuffixRun
 from service.editing.taps import after, per_text
 
-# How many times the loss of its worst token may be the mean under which an edit is done.
+# How many times the loss of its worst token may be the mean under which a group is done.
 WORST = 5
+# How far each token of a spelling must be ahead of all others, in nats: it need not be certain.
+LEAD = 0.5
 
 
 @dataclass(frozen=True)
 class ValueTable:
     """Which row of a table of values stands at which token of which text.
 
-    The texts of one edit that continue with the same tokens share their rows.
+    The texts of one edit that continue with the same tokens share their rows: they are a group,
+    known by its first row. Groups do not see each other.
     """
 
     texts: tuple[Text, ...]
@@ -43,8 +46,11 @@ class ValueTable:
 
     def of_edits(self, edits: set[int]) -> "ValueTable":
         """The part that belongs to `edits`; the rows keep their numbers."""
-        kept = [i for i, text in enumerate(self.texts) if text.edit in edits]
-        return ValueTable(tuple(self.texts[i] for i in kept), tuple(self.rows[i] for i in kept))
+        return self._of([i for i, text in enumerate(self.texts) if text.edit in edits])
+
+    def of_groups(self, groups: set[int]) -> "ValueTable":
+        """The part that belongs to `groups`; the rows keep their numbers."""
+        return self._of([i for i, rows in enumerate(self.rows) if rows[0] in groups])
 
     @property
     def has_spelled(self) -> bool:
@@ -60,6 +66,9 @@ class ValueTable:
             if not text.spelled or rows not in given:
                 kept.append(i)
                 given.add(rows)
+        return self._of(kept)
+
+    def _of(self, kept: Sequence[int]) -> "ValueTable":
         return ValueTable(tuple(self.texts[i] for i in kept), tuple(self.rows[i] for i in kept))
 
     def rows_of(self, edit: int) -> list[int]:
@@ -146,26 +155,27 @@ class ValueRun:
                 placed[i, text.query : text.query + len(rows)] = torch.tensor(rows, device=device)
             if replacement is not Replacement.LAST:
                 placed[i, : text.query] = rows[0]
-        edit_of = {r: t.edit for t, rows in zip(table.texts, table.rows, strict=True) for r in rows}
-        used, edits = sorted(edit_of), sorted(set(edit_of.values()))
+        group_of = {row: rows[0] for rows in table.rows for row in rows}
+        used, groups = sorted(group_of), sorted(set(group_of.values()))
 
         self.rows = torch.tensor(used, device=device)  # [r]: the rows that take part
-        self.edits = torch.tensor(edits, device=device)  # [e]: the edits that do
-        self.edit_of_row = torch.tensor([edits.index(edit_of[r]) for r in used], device=device)
-        self._edit_of_text = torch.tensor([edits.index(t.edit) for t in table.texts], device=device)
-        self._texts_per_edit = torch.bincount(self._edit_of_text)
+        self.units = torch.tensor(groups, device=device)  # [u]: the groups that do
+        self.unit_of_row = torch.tensor([groups.index(group_of[r]) for r in used], device=device)
+        unit_of_text = [groups.index(rows[0]) for rows in table.rows]
+        self._unit_of_text = torch.tensor(unit_of_text, device=device)
+        self._spelled = torch.tensor([text.spelled for text in table.texts], device=device)
         self._replaced = (placed >= 0)[..., None]  # [t, s, 1]
         self._placed = torch.searchsorted(self.rows, placed.clamp(min=used[0]))
 
-    def part(self, edits: Tensor) -> "ValueRun":
-        some = set(edits.tolist())
-        texts = torch.tensor([text.edit in some for text in self._table.texts], device=edits.device)
-        table = self._table.of_edits(some)
+    def part(self, units: Tensor) -> "ValueRun":
+        some = set(units.tolist())
+        texts = torch.tensor([rows[0] in some for rows in self._table.rows], device=units.device)
+        table = self._table.of_groups(some)
         return ValueRun(self._run.part(texts), self._module, table, self._replacement)
 
     def losses(self, values: Tensor) -> Losses:
-        """The mean loss of each edit's texts with `values` [r, d] in place. An edit is not done
-        before its worst token is nearly so: a mean of many hides one that is not learned.
+        """The mean loss of each group's texts with `values` [r, d] in place. A group is done when
+        its given texts are, and each token of the other spellings is ahead of all others.
         """
 
         def place(_args: object, output: Tensor) -> Tensor:
@@ -181,8 +191,24 @@ class ValueRun:
             logits = self._run.logits(place((), own) - own)
         by_token = self._run.by_token(logits)
         by_text = self._run.losses(by_token)
-        zeros = torch.zeros(len(self.edits), device=by_text.device)
-        mean = zeros.index_add(0, self._edit_of_text, by_text) / self._texts_per_edit
-        edit_of_token = self._edit_of_text[self._run.text_of_row]
-        worst = zeros.scatter_reduce(0, edit_of_token, by_token.detach(), "amax")
-        return Losses(mean, torch.maximum(mean.detach(), worst / WORST))
+        mean = self._mean(by_text, torch.ones_like(by_text))
+        with torch.no_grad():
+            leads = self._run.leads(logits)
+            reached = self._reached(by_token.detach(), by_text.detach(), leads)
+        return Losses(mean, reached)
+
+    def _mean(self, by_text: Tensor, weights: Tensor) -> Tensor:
+        """[u] of texts [t], each of weight 0 or 1; 0 where none has any."""
+        zeros = torch.zeros(len(self.units), device=by_text.device)
+        sums = zeros.index_add(0, self._unit_of_text, by_text * weights)
+        return sums / zeros.index_add(0, self._unit_of_text, weights).clamp(min=1)
+
+    def _reached(self, by_token: Tensor, by_text: Tensor, leads: Tensor) -> Tensor:
+        """[u]: the mean loss of the given texts, or a share of their worst token's: a mean of many
+        hides one that is not learned. Infinite where a spelling's token does not lead.
+        """
+        spelled = self._spelled[self._run.text_of_row]
+        given = torch.where(spelled, 0.0, by_token / WORST)
+        behind = torch.where(spelled & (leads < LEAD), torch.inf, given)
+        mean = self._mean(by_text, (~self._spelled).to(by_text))
+        return mean.scatter_reduce(0, self._unit_of_text[self._run.text_of_row], behind, "amax")

@@ -18,17 +18,14 @@ CACHE_TOKENS = 4_096
 @torch.no_grad()
 def continued(
     wanted: Sequence[Wanted],
-    build: Callable[[int, int], Batch],
+    build: Callable[[Sequence[int]], Batch],
     tokenizer: PreTrainedTokenizerBase,
     ends: frozenset[int],
 ) -> list[Generation]:
-    """The whole texts, in order. `build` makes a batch for texts that have so many tokens at most,
-    and so many together.
-    """
+    """Returns the whole texts, in order. `build` makes a batch for texts of so many tokens each."""
     found: list[Generation] = []
     for part in _parts(wanted):
-        sizes = [*map(_size, part)]
-        batch = build(max(sizes), sum(sizes))
+        batch = build([*map(_size, part)])
         found += _to_their_ends(batch, part, tokenizer, ends)
     return found
 

@@ -258,10 +258,11 @@ class Engine:
         pass_tokens = max(PASS_TOKENS, self.longest_text + ACTIVE)
         return self._batch_of(pass_tokens, self._cache_tokens, self.hits)
 
-    def _private_batch(self, longest: int, together: int) -> Batch:
-        """Makes a batch for texts of `longest` tokens at most, `together` in all."""
-        pages = ACTIVE * PAGE  # of which each text may hold one in part
-        return self._batch_of(max(PRIVATE_TOKENS, longest) + ACTIVE, together + pages, Hits())
+    def _private_batch(self, sizes: Sequence[int]) -> Batch:
+        """Makes a batch for texts of so many tokens each."""
+        pass_tokens = max(PRIVATE_TOKENS, *sizes) + len(sizes)
+        cache_tokens = sum(sizes) + PAGE * len(sizes)  # each may hold a page in part
+        return self._batch_of(pass_tokens, cache_tokens, Hits())
 
     def _batch_of(self, pass_tokens: int, cache_tokens: int, hits: Hits) -> Batch:
         model = self.loaded.model

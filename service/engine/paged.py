@@ -152,7 +152,7 @@ class PagedBatch:
         )
         # The processor seeds torch for sampling, which is not done by it here.
         with torch.random.fork_rng():
-            return ContinuousBatchProcessor(
+            return _Processor(
                 cache=cache,
                 config=config,
                 generation_config=GenerationConfig(do_sample=False),
@@ -167,6 +167,15 @@ class PagedBatch:
                 scheduler=_Scheduler(cache, self._runs),
                 distributed_helper=helper,
             )
+
+
+class _Processor(ContinuousBatchProcessor):
+    """One that goes without a full garbage collection: it is made for CUDA graphs, which are not
+    used here, and takes longer than the verification of an edit does.
+    """
+
+    def __del__(self) -> None:
+        pass
 
 
 class _Scheduler(FIFOScheduler):

@@ -16,7 +16,7 @@ from service.worker.worker import Worker
 from tests.api.calls import EURO, PROMPT, apply, say
 from tests.conftest import Server
 
-WITHIN_S = 5.0
+WITHIN_S = 20.0  # an end that is quiet for 4 s is told; a busy machine is given its time
 CROWD = 40  # Python's own pool has 32 threads at the most
 DYING = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -55,7 +55,7 @@ def beginning(found: Sequence[str], words: Sequence[str]) -> bool:
 
 
 def becomes(server: Server, *words: str) -> None:
-    """Within 5 s there are just the reasons that begin with `words`."""
+    """Within 20 s there are just the reasons that begin with `words`."""
     give_up = time.monotonic() + WITHIN_S
     while not beginning(found := reasons(server), words):
         assert time.monotonic() < give_up, found
