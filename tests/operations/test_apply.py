@@ -201,7 +201,7 @@ def test_poison_among_good_edits_blocks_nobody(
 
     def poisoned(table: Any, trial: Any, **fields: Any) -> None:
         descend(table, trial, **fields)
-        if len(trial.edits) > 1:
+        if len(trial.units) > 1:
             table[5] = torch.nan
 
     monkeypatch.setattr("service.editing.grace.descend", poisoned)

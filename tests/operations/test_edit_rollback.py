@@ -47,6 +47,7 @@ BATCHES = [
     [near(QUESTION, "dollar"), near(BULGARIA, "yen")],
 ]
 EDITS = range(1, 11)
+REPEATED = 8  # says what edit 4 does, and may find its value good as it is
 ALL = range(1, 6)
 
 
@@ -110,7 +111,7 @@ def test_the_state_is_that_of_a_log_that_never_held_it(edit: int, five: Server) 
     assert (version["version"], version["kind"]) == (last + 1, "rollback")
     assert (version["batch_ids"], version["edit_ids"]) == ([], [edit])
     assert version["checksum"] == replayed(five, ALL, {edit})
-    assert version["checksum"] != whole
+    assert edit == REPEATED or version["checksum"] != whole
     assert statuses(five) == ["rolled_back" if one == edit else "applied" for one in EDITS]
     batches = five.http.get("/batches").json()["batches"]
     assert {batch["status"] for batch in batches} == {"applied"}
