@@ -201,7 +201,7 @@ def test_poison_among_good_edits_blocks_nobody(
 
     def poisoned(table: Any, trial: Any, **fields: Any) -> None:
         descend(table, trial, **fields)
-        if len(trial.units) > 1:
+        if len(table) > len(edits):  # the batch as a whole
             table[5] = torch.nan
 
     monkeypatch.setattr("service.editing.grace.descend", poisoned)
