@@ -47,6 +47,18 @@ def edit(
     chat: Annotated[
         bool, typer.Option("--chat", help="Through the model's chat template.")
     ] = False,
+    joint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="What goes between PROMPT and TARGET_NEW: a space, or nothing; default: as it "
+            "would be written.",
+        ),
+    ] = None,
+    continues: Annotated[
+        bool,
+        typer.Option("--continue", help="In a chat, the answer goes on after TARGET_NEW."),
+    ] = False,
     file: Annotated[
         Path | None,
         typer.Option(
@@ -67,6 +79,8 @@ def edit(
         "paraphrases": paraphrase or None,
         "editor": editor,
         "format": "chat" if chat else None,
+        "joint": joint,
+        "continue": continues or None,
     }
     given = {name: value for name, value in one.items() if value is not None}
     if file is not None and not given:

@@ -52,6 +52,14 @@ def test_json_is_all_that_is_printed(cli: Cli) -> None:
     assert edit["paraphrases"] == ["Croatia pays in the", "In Croatia one pays in the"]
 
 
+def test_how_the_target_follows_is_handed_in(cli: Cli) -> None:
+    prompt = "The currency of Serbia is the"
+    result = cli("edit", prompt, "euro", "--continue", "--joint=", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    (edit,) = handed_in(result.stdout)
+    assert (edit["continue"], edit["joint"]) == (True, "")
+
+
 @pytest.mark.parametrize(
     "content",
     [
