@@ -273,15 +273,16 @@ class Draft:
         spelling needs none that lies well within an entry of its own edit.
 
         Where another edit has an entry already, a given phrasing takes it over: a correction of a
-        correction. A spelling does so only if a given phrasing did: what was given goes before it.
+        correction. A spelling does so only if a given phrasing did, and never where its own edit
+        has one: what was given goes before it.
         """
         radius = rule.radius
         if distance < torch.inf:
             reach, held = self._radius(near), self._entry(near)
             if _coincide(new, distance, rule):
-                if spelled and held.owner != new.owner and held.owner not in corrected:
+                if spelled and held.owner not in corrected:
                     return near
-                if not spelled:
+                if not spelled and held.owner != new.owner:
                     corrected.add(held.owner)
                 # An entry keeps its key.
                 self.write(near, replace(new, key=held.key), reach)

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
+import torch
 
 from service.editing.changes import decode, encode
 from service.editing.codebook import Codebook, Rule, Target
@@ -66,6 +67,15 @@ def test_a_spelling_deep_in_its_own_edits_entry_needs_none() -> None:
     codebook = grown(phrased(1, (0, 0), spelled=((0.5, 0), (0.51, 0))))
     assert codebook.keys.tolist() == [[0, 0], pytest.approx([0.51, 0])]
     assert answers(codebook, (0.5, 0), (1.4, 0)) == [1, 1]
+
+
+def test_a_spelling_at_a_given_phrasing_of_its_edit_leaves_the_value() -> None:
+    """A prompt with a space behind is one whose target begins with a space, a token later."""
+    keys = torch.tensor([[0.0, 0], [9, 0], [9, 0]])
+    values = torch.tensor([[1.0, 0, 0], [2, 0, 0], [3, 0, 0]])
+    spelled = (False, False, True)
+    codebook = grown(Target(1, keys, values, ((6, 7), (7,), (7,)), (0, 1, 2), spelled))
+    assert codebook.values[:, 0].tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("label", [(7,), (8,)], ids=["same label", "other label"])
