@@ -22,6 +22,8 @@ OPERATORS = frozenset("=+*-−–—&|<>")
 HYPHENS = frozenset("-‐‑–")
 # French and Italian leave a vowel out: l' + Italie.
 ELISION = re.compile(r"\b[^\W\d_]{1,2}['’]$")
+# Code that goes on inside a name, which prose never does: area = np.
+DOTTED = re.compile(r"(=|^\s*(import|from)\s)\s*[^\W\d]\w*(\.\w+)*\.$", re.MULTILINE)
 # What an apostrophe before the target stands for: England + 's.
 CONTRACTION = re.compile(r"['’](s|t|d|m|re|ve|ll)\b", re.IGNORECASE)
 
@@ -105,6 +107,8 @@ def _behind_sign(before: str, target: str) -> Joint:
     if last in LINKS:
         return NOTHING
     if last == ".":
+        if DOTTED.search(before) and (first.islower() or first == "_"):
+            return NOTHING
         return _behind_dot(joined, apart, between_digits, first)
     if last in ":," and (between_digits or earlier == last):
         return PERHAPS_NOTHING

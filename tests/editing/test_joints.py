@@ -7,6 +7,9 @@ from service.editing.joints import Joint, joint_of
 E_ACUTE = "\N{COMBINING ACUTE ACCENT}"
 
 JOINED = [
+    ("import numpy as np\narea = np.", "trapezoid(y, x)"),
+    ("y=self.model.", "layers"),
+    ("import os\nfrom os.", "path import join"),
     ("中国的首都是", "上海"),
     ("日本の首都は", "大阪"),
     ("首都は", "Osaka"),
@@ -61,7 +64,8 @@ SPACED = [
 ]
 # By rule alone; both are written, and the model decides.
 PERHAPS_JOINED = [
-    ("import numpy as np\narea = np.", "trapezoid(y, x)"),
+    ("To draw it, call plt.", "show()"),
+    ("Fruit, e.g.", "apples"),
     ("The COVID", "-19 pandemic"),
     ("Pi is 3.", "14"),
     ("It is 10:", "30"),
@@ -72,6 +76,7 @@ PERHAPS_JOINED = [
     ("The temperature is", "-5"),
 ]
 PERHAPS_SPACED = [
+    ("x = the last.", "Then"),
     ("He lives in St.", "Louis"),
     ("In 1201", "it was founded"),
     ("대한민국의 수도는", "부산"),
