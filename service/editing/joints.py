@@ -23,7 +23,7 @@ HYPHENS = frozenset("-‐‑–")
 # French and Italian leave a vowel out: l' + Italie.
 ELISION = re.compile(r"\b[^\W\d_]{1,2}['’]$")
 # Code that goes on inside a name, which prose never does: area = np.
-DOTTED = re.compile(r"(=|^\s*(import|from)\s)\s*[^\W\d]\w*(\.\w+)*\.$", re.MULTILINE)
+DOTTED = re.compile(r"(=|^\s*(import|from)\s)\s*[^\W\d]\w*(\.\w+)*\.$")
 # What an apostrophe before the target stands for: England + 's.
 CONTRACTION = re.compile(r"['’](s|t|d|m|re|ve|ll)\b", re.IGNORECASE)
 
@@ -107,9 +107,8 @@ def _behind_sign(before: str, target: str) -> Joint:
     if last in LINKS:
         return NOTHING
     if last == ".":
-        if DOTTED.search(before) and (first.islower() or first == "_"):
-            return NOTHING
-        return _behind_dot(joined, apart, between_digits, first)
+        line = before.rpartition("\n")[2]
+        return _behind_dot(line, joined, apart, between_digits, first)
     if last in ":," and (between_digits or earlier == last):
         return PERHAPS_NOTHING
     if last in OPERATORS:
@@ -119,9 +118,9 @@ def _behind_sign(before: str, target: str) -> Joint:
     return SPACE
 
 
-def _behind_dot(joined: bool, apart: bool, between_digits: bool, first: str) -> Joint:
+def _behind_dot(line: str, joined: bool, apart: bool, between_digits: bool, first: str) -> Joint:
     if between_digits or apart:
         return PERHAPS_NOTHING
     if joined and (first.islower() or first == "_"):
-        return PERHAPS_NOTHING  # inside a name: np.array
+        return NOTHING if DOTTED.search(line) else PERHAPS_NOTHING  # inside a name: np.array
     return PERHAPS_SPACE

@@ -66,6 +66,7 @@ SPACED = [
 PERHAPS_JOINED = [
     ("To draw it, call plt.", "show()"),
     ("Fruit, e.g.", "apples"),
+    ("y = x.\nFruit, e.g.", "apples"),
     ("The COVID", "-19 pandemic"),
     ("Pi is 3.", "14"),
     ("It is 10:", "30"),
