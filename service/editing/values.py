@@ -156,21 +156,21 @@ class ValueRun:
             if replacement is not Replacement.LAST:
                 placed[i, : text.query] = rows[0]
         group_of = {row: rows[0] for rows in table.rows for row in rows}
-        used, groups = sorted(group_of), sorted(set(group_of.values()))
+        used = sorted(group_of)
 
         self.rows = torch.tensor(used, device=device)  # [r]: the rows that take part
-        self.units = torch.tensor(groups, device=device)  # [u]: the groups that do
-        self.unit_of_row = torch.tensor([groups.index(group_of[r]) for r in used], device=device)
-        unit_of_text = [groups.index(rows[0]) for rows in table.rows]
-        self._unit_of_text = torch.tensor(unit_of_text, device=device)
+        self._group_of_text = torch.tensor([rows[0] for rows in table.rows], device=device)
+        # [u]: the groups that do.
+        self.units, self._unit_of_text = self._group_of_text.unique(return_inverse=True)
+        group_of_row = torch.tensor([group_of[row] for row in used], device=device)
+        self.unit_of_row = torch.searchsorted(self.units, group_of_row)
         self._spelled = torch.tensor([text.spelled for text in table.texts], device=device)
         self._replaced = (placed >= 0)[..., None]  # [t, s, 1]
         self._placed = torch.searchsorted(self.rows, placed.clamp(min=used[0]))
 
     def part(self, units: Tensor) -> "ValueRun":
-        some = set(units.tolist())
-        texts = torch.tensor([rows[0] in some for rows in self._table.rows], device=units.device)
-        table = self._table.of_groups(some)
+        texts = torch.isin(self._group_of_text, units)
+        table = self._table.of_groups(set(units.tolist()))
         return ValueRun(self._run.part(texts), self._module, table, self._replacement)
 
     def losses(self, values: Tensor) -> Losses:
