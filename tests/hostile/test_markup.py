@@ -8,7 +8,6 @@ from tests.hostile.conftest import Target
 pytestmark = pytest.mark.usefixtures("alive")
 SCRIPT = "</script><script>alert(document.domain)</script><img src=x onerror=alert(1)> is"
 QUOTED = "\"'`><svg/onload=a()>{{7*7}}"
-BOLD = "<b>"  # short: the bundled model learns no long text of signs for certain
 
 
 def is_data(answer: httpx.Response) -> None:
@@ -24,7 +23,7 @@ def is_data(answer: httpx.Response) -> None:
 
 def test_markup_is_text(target: Target) -> None:
     http = target.child.http
-    edit = {"prompt": SCRIPT, "target_new": BOLD, "metadata": {SCRIPT: QUOTED}}
+    edit = {"prompt": SCRIPT, "target_new": QUOTED, "metadata": {SCRIPT: QUOTED}}
     taken = http.post("/edits", json=edit)
     number = taken.json()["edits"][0]["id"]
     found = http.get(f"/edits/{number}?wait=30")
