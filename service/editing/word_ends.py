@@ -1,6 +1,5 @@
-"""Tells where a target's last word ends, and which tokens may follow it without lengthening it."""
+"""Tells which tokens may follow a target without lengthening its last word."""
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -8,32 +7,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from service.editing.scripts import is_spaced, is_word
+from service.editing.lengthening import lengthens
 
-# What goes on with a number: 1210 + .5, 1,210 + ,000, 1882 + -83.
-NUMBER = re.compile(r"[.,:/‐‑–-]?\d")
 SEPARATORS = frozenset(".,:/")  # alone, they end a number or go on with it
-HYPHENATED = re.compile(r"[‐‑-]\w")  # Guinea + -Bissau
 # The sign of bytes that are no whole character yet.
 PARTIAL = "\N{REPLACEMENT CHARACTER}"
-
-
-def can_be_lengthened(target: str) -> bool:
-    """Whether another character could make its last word or number a longer one: not behind a
-    sign, and in scripts without spaces nobody can tell.
-    """
-    return is_word(target[-1]) and is_spaced(target[-1])
-
-
-def lengthens(target: str, rest: str) -> bool:
-    """Whether the text `rest`, right behind `target`, makes its last word or number longer."""
-    if not rest or not can_be_lengthened(target):
-        return False
-    if is_word(rest[0]) and is_spaced(rest[0]):
-        return True
-    if target[-1].isdigit() and NUMBER.match(rest):
-        return True
-    return HYPHENATED.match(rest) is not None
 
 
 class WordEnds:

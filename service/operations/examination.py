@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from service.editing.lengthening import lengthens
 from service.editing.overlays import Overlay
 from service.editing.requests import EditRequest, Phrasing
-from service.editing.word_ends import lengthens
 from service.engine.engine import Engine
 from service.engine.running import FinishReason, Generation
 from service.engine.scoring import Continuation, Score

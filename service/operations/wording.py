@@ -10,9 +10,9 @@ from jinja2 import TemplateError
 
 from service.domain.edits import Correction, Format
 from service.domain.spellings import spellings_of
+from service.editing.lengthening import can_be_lengthened
 from service.editing.requests import Phrasing
 from service.editing.tokens import joint_between, text_of
-from service.editing.word_ends import can_be_lengthened
 from service.engine.engine import Engine
 from service.engine.scoring import Continuation
 
