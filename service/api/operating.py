@@ -45,4 +45,6 @@ def about(services: ServicesDep) -> AboutOut:
         fingerprint=loaded.fingerprint,
         editor=services.settings.editor,
         version=services.overlays.current.version,
+        chats=loaded.chats,
+        system_messages=loaded.system_messages,
     )

@@ -3,7 +3,10 @@
 import hashlib
 import json
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
+
+from service.editing.tokens import chat_ids
 
 DEFAULT = "default"  # the name of the one that is used where none is asked for
 
@@ -19,6 +22,17 @@ def chat_template_of(tokenizer: PreTrainedTokenizerBase) -> str | None:
     if isinstance(found, dict):
         found = found.get(DEFAULT)
     return found or None
+
+
+def takes_system_messages(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether there is a template in which a conversation may begin with a system message: some
+    refuse it, as Gemma 2's does.
+    """
+    conversation = [{"role": role, "content": "a"} for role in ("system", "user")]
+    try:
+        return bool(chat_ids(tokenizer, conversation))
+    except TemplateError:
+        return False
 
 
 def digest_of(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -16,7 +16,11 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from service.editing.model_shape import ModelShape
-from service.engine.chat_template import chat_template_of, digest_of
+from service.engine.chat_template import (
+    chat_template_of,
+    digest_of,
+    takes_system_messages,
+)
 from service.engine.checkpoint import (
     CONFIGURATION,
     configuration_of,
@@ -61,6 +65,11 @@ class LoadedModel:
     def chats(self) -> bool:
         """It has a chat template."""
         return chat_template_of(self.tokenizer) is not None
+
+    @property
+    def system_messages(self) -> bool:
+        """Its chat template takes them."""
+        return takes_system_messages(self.tokenizer)
 
     @property
     def chat_template(self) -> str:

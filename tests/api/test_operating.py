@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 from service import __version__
 from tests.api.calls import EURO, apply
 from tests.conftest import Server
+from tests.templates import CHATML
 
 
 @pytest.mark.parametrize("route", ["/health", "/health/live"])
@@ -53,6 +54,24 @@ def test_what_serves_here(server: Server) -> None:
         "fingerprint": server.services.engine.loaded.fingerprint,
         "editor": "grace",
         "version": 0,
+        "chats": False,
+        "system_messages": False,
     }
     apply(server.http, EURO)
     assert server.http.get("/version").json() == {**about, "version": 1}
+
+
+@pytest.mark.parametrize(
+    ("template", "takes"),
+    [
+        (CHATML, True),
+        ("{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}a", False),
+    ],
+)
+def test_what_its_chats_may_hold(
+    template: str, takes: bool, shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = shared_server.services.engine.loaded.tokenizer
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    about = shared_server.http.get("/version").json()
+    assert (about["chats"], about["system_messages"]) == (True, takes)

@@ -18,3 +18,5 @@ class AboutOut(BaseModel):
     fingerprint: str = Field(description="sha256 of the model's configuration, weights and dtype")
     editor: str
     version: int = Field(description="the log's current version")
+    chats: bool = Field(description="the model has a chat template")
+    system_messages: bool = Field(description="its chat template takes a system message")
