@@ -43,8 +43,10 @@ def own_server(data_dir: Path, **settings: str) -> Iterator[Client]:
         "ERRATA_PORT": str(port),
         "ERRATA_ADMIN_KEY": key,
         "ERRATA_ADMIN_KEY_FILE": "",
-        # It does everything itself, for one client that waits for every answer.
+        # It does everything itself, for one client that waits for its answers.
         "ERRATA_ROLE": "",
+        "ERRATA_MAX_GENERATIONS": "",
+        "ERRATA_MAX_REQUESTS": "",
         "ERRATA_RATE_LIMIT": "",
         "ERRATA_MAX_CONCURRENT_PER_KEY": "",
     }

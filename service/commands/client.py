@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, NoReturn
 
 import httpx
+import typer
 
 from service.commands.output import Exit, fail
 
@@ -20,10 +22,11 @@ OTHER_LINES = ("", "id", "retry")
 
 
 class Client:
-    """Requests to `ERRATA_URL` with the key `ERRATA_API_KEY`."""
+    """Requests to `ERRATA_URL` with the key `ERRATA_API_KEY`, of several threads at once."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
+        self._may_tell = threading.Lock()  # whoever fails first takes it for good
 
     def get(self, path: str, **parameters: Any) -> Any:
         given = {name: value for name, value in parameters.items() if value is not None}
@@ -42,7 +45,7 @@ class Client:
             with self._http.stream("GET", path, params=parameters) as response:
                 if not response.is_success:
                     response.read()
-                    _refused(response)
+                    self._refused(response)
                 for line in _lines(response):
                     name, _, value = line.partition(": ")
                     if name == "event":
@@ -52,16 +55,35 @@ class Client:
                     elif name not in OTHER_LINES:
                         raise ValueError(f"no server-sent event has '{name}'")
         except httpx.HTTPError as error:
-            fail(f"no server answers at {self._http.base_url}: {error}", Exit.UNREACHABLE)
+            self._unreachable(error)
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
-            fail(f"no server answers at {self._http.base_url}: {error}", Exit.UNREACHABLE)
+            self._unreachable(error)
         if not response.is_success:
-            _refused(response)
+            self._refused(response)
         return response.json()
+
+    def _refused(self, response: httpx.Response) -> NoReturn:
+        try:
+            detail = response.json()["detail"]
+        except FOREIGN:
+            detail = response.text[:500]
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            detail = f"{detail}; commands take it from ERRATA_API_KEY"
+        code = Exit.UNREACHABLE if response.is_server_error else Exit.REFUSED
+        self._fail(f"{response.status_code} {response.reason_phrase}: {detail}", code)
+
+    def _unreachable(self, error: httpx.HTTPError) -> NoReturn:
+        self._fail(f"no server answers at {self._http.base_url}: {error}", Exit.UNREACHABLE)
+
+    def _fail(self, message: str, code: Exit) -> NoReturn:
+        """Of threads that fail together one tells it."""
+        if self._may_tell.acquire(blocking=False):
+            fail(message, code)
+        raise typer.Exit(code)
 
 
 def _lines(response: httpx.Response) -> Iterator[str]:
@@ -74,17 +96,6 @@ def _lines(response: httpx.Response) -> Iterator[str]:
         yield from (line.decode() for line in lines)
     if rest:
         yield rest.decode()
-
-
-def _refused(response: httpx.Response) -> NoReturn:
-    try:
-        detail = response.json()["detail"]
-    except FOREIGN:
-        detail = response.text[:500]
-    if response.status_code == HTTPStatus.UNAUTHORIZED:
-        detail = f"{detail}; commands take it from ERRATA_API_KEY"
-    code = Exit.UNREACHABLE if response.is_server_error else Exit.REFUSED
-    fail(f"{response.status_code} {response.reason_phrase}: {detail}", code)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from service.commands.output import Exit, fail, out
 from service.commands.progress import progress_bar
 from service.evaluation.datasets import Record
 from service.evaluation.report import markdown
-from service.evaluation.run import How, Report
+from service.evaluation.run import AT_ONCE, How, Report
 from service.evaluation.run import evaluate as run
 from service.settings import EditorName, load_settings
 
@@ -59,6 +59,14 @@ def evaluate(
         bool,
         typer.Option("--fresh", help="Remove the log of an evaluation with this --json first."),
     ] = False,
+    at_once: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            help="Questions under way together; fewer where the server takes no more of a key.",
+        ),
+    ] = AT_ONCE,
     skip_bad: SkipBadOption = False,
     running: Annotated[
         bool, typer.Option("--server", help="Use the server at ERRATA_URL, which must be empty.")
@@ -81,7 +89,7 @@ def evaluate(
     chosen = {"model": model, "editor": editor, "max_batch": batch}
     with or_fail():
         settings = load_settings(**{k: v for k, v in chosen.items() if v is not None})
-    how = How(min(settings.max_batch, MOST_AT_ONCE), every, given)
+    how = How(min(settings.max_batch, MOST_AT_ONCE), every, given, at_once)
 
     def records(editor_name: str) -> list[Record]:
         subject = subject_for(editor_name)

@@ -1,18 +1,19 @@
 """Runs an edit set through a server, batch after batch, and asks it what came of it."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from service.domain.bounds import MAX_TARGETS
 from service.domain.progress import Advance
 from service.evaluation.datasets import Record
 from service.evaluation.figures import Asked, Figures, Said, figures, likelier, said
 from service.evaluation.questions import Question, of_neighbors, of_paraphrases, of_prompts
+from service.evaluation.server import Asker, Server
 from service.evaluation.unrelated import PROMPTS
 
 WAIT_S = 60  # of one long poll
+AT_ONCE = 8  # questions that a server is asked, by default
 CONTINUATION_TOKENS = 8  # of an unrelated prompt, to be compared with the base model's
 
 
@@ -23,14 +24,7 @@ class How:
     batch: int  # edits applied together
     every: int  # batches between two measures of ERR
     given: int = 0  # paraphrases that each edit brings; PS is of the others
-
-
-class Server(Protocol):
-    """A server's HTTP routes."""
-
-    def get(self, path: str, **parameters: Any) -> Any: ...
-
-    def post(self, path: str, body: dict[str, Any]) -> Any: ...
+    at_once: int = AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -62,6 +56,7 @@ def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advan
     """Applies `records` in consecutive batches and asks for all figures at the end. Records that
     the server was handed before are left as they are.
     """
+    asker = Asker(server, how.at_once, advance)
     handed_in = _count_edits(server)
     seconds = 0.0
     applied_now = 0
@@ -76,18 +71,12 @@ def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advan
         done = numbers[-1] + 1
         advance("applying", done, len(records))
         if fresh and (number % how.every == 0 or done == len(records)):
-            asked = [_ask(server, one) for one in of_prompts(records[:done])]
+            asked = asker.each("asking prompts", _ask, of_prompts(records[:done]))
             retention.append(Retention(done, said(asked) or 0.0, likelier(asked)))
-    questions = {
-        "asking prompts": of_prompts(records),
-        "asking paraphrases": of_paraphrases(records, how.given),
-        "asking neighbours": of_neighbors(records),
-    }
     found = figures(
-        *(
-            [_ask(server, one) for one in _shown(asked_now, what, advance)]
-            for what, asked_now in questions.items()
-        )
+        asker.each("asking prompts", _ask, of_prompts(records)),
+        asker.each("asking paraphrases", _ask, of_paraphrases(records, how.given)),
+        asker.each("asking neighbours", _ask, of_neighbors(records)),
     )
     about = server.get("/version")
     return Report(
@@ -98,7 +87,7 @@ def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advan
         version=about["version"],
         figures=found,
         retention=tuple(retention),
-        trr=_unrelated(server),
+        trr=_unrelated(asker),
         edits_per_second=applied_now / seconds if applied_now else None,
     )
 
@@ -132,12 +121,6 @@ def _apply(server: Server, records: Sequence[Record], given: int) -> None:
             pass
 
 
-def _shown(questions: Sequence[Question], what: str, advance: Advance) -> Iterator[Question]:
-    for number, question in enumerate(questions, 1):
-        yield question
-        advance(what, number, len(questions))
-
-
 def _ask(server: Server, question: Question) -> Asked:
     said: list[Said] = []
     for start in range(0, len(question.targets), MAX_TARGETS):
@@ -147,9 +130,11 @@ def _ask(server: Server, question: Question) -> Asked:
     return question.answered(said)
 
 
-def _unrelated(server: Server) -> float:
-    kept = 0
-    for prompt in PROMPTS:
-        body = {"prompt": prompt, "left": 0, "max_new_tokens": CONTINUATION_TOKENS}
-        kept += server.post("/compare", body)["same"]
-    return kept / len(PROMPTS)
+def _unrelated(asker: Asker) -> float:
+    return sum(asker.each("asking unrelated text", _goes_on_alike, PROMPTS)) / len(PROMPTS)
+
+
+def _goes_on_alike(server: Server, prompt: str) -> bool:
+    body = {"prompt": prompt, "left": 0, "max_new_tokens": CONTINUATION_TOKENS}
+    same: bool = server.post("/compare", body)["same"]
+    return same

@@ -1,9 +1,13 @@
 """When the server refuses, fails, or is not there: one line and an exit code."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
+import typer
 
+from service.commands.client import Client
 from tests.commands.conftest import stand_in
 from tests.processes import Child, errata
 
@@ -83,3 +87,13 @@ def test_what_answers_is_another_server(command: tuple[str, ...], body: str) -> 
         result = errata(*command, ERRATA_URL=url)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == f"error: what answers at {url} is not Errata\n"
+
+
+def test_threads_that_fail_together_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    refusing = httpx.MockTransport(lambda _: httpx.Response(429, json={"detail": "4 at once"}))
+    with httpx.Client(transport=refusing, base_url="http://errata") as http:
+        server = Client(http)
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(server.get, "/version") for _ in range(8)]
+    assert {type(one.exception()) for one in asked} == {typer.Exit}
+    assert capsys.readouterr().err == "error: 429 Too Many Requests: 4 at once\n"

@@ -55,6 +55,8 @@ def test_settings_are_those_of_the_environment(tmp_path: Path) -> None:
         # A server of one's own is not the one that these are for.
         "ERRATA_ROLE": "api",
         "ERRATA_RATE_LIMIT": "1",
+        "ERRATA_MAX_GENERATIONS": "1",
+        "ERRATA_MAX_REQUESTS": "1",
         "ERRATA_ADMIN_KEY_FILE": str(key),
     }
     figures = tmp_path / "figures.json"
