@@ -12,7 +12,7 @@ from service.editing.overlays import Overlay
 from service.engine.engine import Engine
 from service.evaluation.asking import figures_of
 from service.evaluation.datasets import Record
-from service.evaluation.figures import Figures
+from service.evaluation.figures import Figures, harmonic_mean
 from service.operations.wording import Wording
 
 
@@ -64,11 +64,7 @@ def trial(
 
 def harmonic(found: Figures) -> float:
     """The harmonic mean of ES, PS and NS, of those that there are."""
-    shares = [found.efficacy, found.paraphrase, found.neighborhood]
-    there = [share for share in shares if share is not None]
-    if not there or min(there) == 0:
-        return 0.0
-    return len(there) / sum(1 / share for share in there)
+    return harmonic_mean((found.efficacy, found.paraphrase, found.neighborhood))
 
 
 def trial_from(found: Mapping[str, Any]) -> Trial:

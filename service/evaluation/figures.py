@@ -6,7 +6,7 @@ Where a set gives several right answers, each of them is right: the likeliest is
 that is said suffices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -59,12 +59,20 @@ def figures(
 
 
 def likelier(asked: Sequence[Asked]) -> float | None:
-    return _share([one.wanted.logprob > one.other.logprob for one in asked if one.other])
+    return share([one.wanted.logprob > one.other.logprob for one in asked if one.other])
 
 
 def said(asked: Sequence[Asked]) -> float | None:
-    return _share([one.wanted.greedy for one in asked])
+    return share([one.wanted.greedy for one in asked])
 
 
-def _share(hits: Sequence[bool]) -> float | None:
+def share(hits: Sequence[bool]) -> float | None:
     return sum(hits) / len(hits) if hits else None
+
+
+def harmonic_mean(shares: Iterable[float | None]) -> float:
+    """Of those shares that there are; 0 if there are none, or one of them is 0."""
+    there = [share for share in shares if share is not None]
+    if not there or min(there) == 0:
+        return 0.0
+    return len(there) / sum(1 / share for share in there)
