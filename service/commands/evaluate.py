@@ -72,7 +72,7 @@ def evaluate(
         bool, typer.Option("--server", help="Use the server at ERRATA_URL, which must be empty.")
     ] = False,
 ) -> None:
-    """Run an edit set through an editor and report ES, PS, NS, ERR and TRR as a Markdown table.
+    """Run an edit set through an editor and report ES, PS, NS, ERR, TRR and H as a Markdown table.
 
     A server of its own serves the evaluation, with the settings that `errata serve --help` lists,
     unless --server is given.

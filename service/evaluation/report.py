@@ -4,7 +4,7 @@ from service.evaluation.run import Report
 
 
 def markdown(report: Report) -> str:
-    found = report.figures
+    found, scope = report.figures, report.scope
     rows = [
         ("edits applied", f"{report.applied} of {report.edits}"),
         ("ES", _percent(found.efficacy)),
@@ -18,6 +18,15 @@ def markdown(report: Report) -> str:
             for point in report.retention
         ),
         ("TRR", _percent(report.trr)),
+        ("answers, prompts", _percent(scope.prompt)),
+        ("answers, paraphrases", _percent(scope.paraphrase)),
+        ("answers, behind context", _percent(scope.context)),
+        ("answers, in chats", _percent(scope.chat)),
+        ("unchanged, neighbourhood", _percent(scope.neighborhood)),
+        ("unchanged, other subjects", _percent(scope.other_subject)),
+        ("unchanged, other templates", _percent(scope.other_template)),
+        ("unchanged, unrelated text", _percent(scope.unrelated)),
+        ("H", _percent(report.h)),
         ("edits per second", _number(report.edits_per_second)),
         ("peak memory (MiB)", _number(report.peak_memory_mib)),
     ]

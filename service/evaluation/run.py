@@ -8,13 +8,13 @@ from service.domain.bounds import MAX_TARGETS
 from service.domain.progress import Advance
 from service.evaluation.datasets import Record
 from service.evaluation.figures import Asked, Figures, Said, figures, likelier, said
+from service.evaluation.measure import scope_of
 from service.evaluation.questions import Question, of_neighbors, of_paraphrases, of_prompts
+from service.evaluation.scope import Scope
 from service.evaluation.server import Asker, Server
-from service.evaluation.unrelated import PROMPTS
 
 WAIT_S = 60  # of one long poll
 AT_ONCE = 8  # questions that a server is asked, by default
-CONTINUATION_TOKENS = 8  # of an unrelated prompt, to be compared with the base model's
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Report:
     version: int
     figures: Figures
     retention: tuple[Retention, ...]
-    trr: float  # the share of unrelated prompts that the model continues as before all edits
+    trr: float | None  # the scope's share of unrelated prompts, by the name that the field knows
+    scope: Scope
+    h: float  # the scope's harmonic mean, to rank editors by
     edits_per_second: float | None  # None where nothing was left to apply
     peak_memory_mib: float | None = None  # of the server, if it is a child of this process
 
@@ -78,6 +80,7 @@ def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advan
         asker.each("asking paraphrases", _ask, of_paraphrases(records, how.given)),
         asker.each("asking neighbours", _ask, of_neighbors(records)),
     )
+    scope = scope_of(asker, records, how.given)
     about = server.get("/version")
     return Report(
         model=about["model"],
@@ -87,7 +90,9 @@ def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advan
         version=about["version"],
         figures=found,
         retention=tuple(retention),
-        trr=_unrelated(asker),
+        trr=scope.unrelated,
+        scope=scope,
+        h=scope.harmonic,
         edits_per_second=applied_now / seconds if applied_now else None,
     )
 
@@ -128,13 +133,3 @@ def _ask(server: Server, question: Question) -> Asked:
         scores = server.post("/score", {"prompt": question.prompt, "targets": some})["scores"]
         said += [Said(score["logprob"], score["greedy"]) for score in scores]
     return question.answered(said)
-
-
-def _unrelated(asker: Asker) -> float:
-    return sum(asker.each("asking unrelated text", _goes_on_alike, PROMPTS)) / len(PROMPTS)
-
-
-def _goes_on_alike(server: Server, prompt: str) -> bool:
-    body = {"prompt": prompt, "left": 0, "max_new_tokens": CONTINUATION_TOKENS}
-    same: bool = server.post("/compare", body)["same"]
-    return same

@@ -26,7 +26,8 @@ def test_an_evaluation_and_its_resumption(tmp_path: Path) -> None:
     assert first.exit_code == 0, first.stderr
     assert "| edits applied | 4 of 4 |" in first.stdout
     found = json.loads(figures.read_text())
-    assert found["figures"]["efficacy_exact"] == 1.0
+    assert found["figures"]["efficacy_exact"] == found["scope"]["prompt"] == 1.0
+    assert (found["scope"]["chat"], found["h"]) == (None, 0.0)
     assert found["peak_memory_mib"] > 100
 
     again = errata("evaluate", "--limit", "6", "--json", str(figures))
@@ -40,6 +41,7 @@ def test_an_evaluation_and_its_resumption(tmp_path: Path) -> None:
     assert "is of an evaluation with editor 'grace': --fresh removes it" in other.stderr
     resumed = errata("evaluate", "--limit", "6", "--json", str(figures), "--resume")
     assert "| edits applied | 6 of 6 |" in resumed.stdout
+    assert "| answers, prompts | 100.0% |" in resumed.stdout
 
 
 def test_settings_are_those_of_the_environment(tmp_path: Path) -> None:

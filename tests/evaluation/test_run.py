@@ -6,7 +6,9 @@ from service.atlas import EDITS_FILE
 from service.evaluation.datasets import read_records
 from service.evaluation.report import markdown
 from service.evaluation.run import How, Report, Retention, evaluate
+from service.evaluation.scope import Scope
 from tests.conftest import Server
+from tests.templates import CHATML
 
 RECORDS = read_records(EDITS_FILE, limit=12)
 
@@ -36,11 +38,19 @@ def test_a_report_of_edits_that_take(server: Server) -> None:
     assert (report.figures.neighborhood_exact or 0) >= 0.98
     assert 0 < (report.figures.paraphrase or 0) < 1
     assert report.retention == (Retention(8, 1.0, 1.0), Retention(12, 1.0, 1.0))
-    assert report.trr == 1.0
+    assert report.trr == report.scope.unrelated == 1.0
+    assert report.scope.prompt == report.scope.other_template == report.scope.other_subject == 1.0
+    # Every phrasing that is said whole begins a free answer, unless its last word goes on there.
+    assert 0 < (report.scope.paraphrase or 0) <= (report.figures.paraphrase_exact or 0)
+    assert (report.scope.neighborhood or 0) >= 0.98
+    assert (report.scope.context, report.scope.chat) == (0.0, None)
+    assert report.h == 0.0
     assert (report.edits_per_second or 0) > 0
     table = markdown(report)
     assert "| grace on atlas | |" in table
     assert "| ERR, ES after 8 edits | 100.0%, 100.0% |" in table
+    assert "| answers, behind context | 0.0% |\n| answers, in chats | - |" in table
+    assert "| unchanged, unrelated text | 100.0% |\n| H | 0.0% |" in table
     assert "| peak memory (MiB) | - |" in table
 
 
@@ -66,3 +76,11 @@ def test_a_base_model_knows_none_of_the_new_and_all_of_the_old(server: Server) -
     assert (report.applied, report.edits_per_second) == (0, None)
     assert report.figures.efficacy == report.figures.efficacy_exact == 0.0
     assert report.figures.neighborhood == report.figures.neighborhood_exact == 1.0
+    assert report.scope == Scope(0.0, 0.0, 0.0, None, 1.0, 1.0, 1.0, 1.0)
+
+
+def test_a_model_with_a_chat_template_is_asked_in_it(server: Server) -> None:
+    """Where a codebook does not know the edits that it was given in plain text."""
+    server.services.engine.loaded.tokenizer.chat_template = CHATML
+    scope = run(server, 1).scope
+    assert (scope.prompt, scope.context, scope.chat) == (1.0, 0.0, 0.0)
