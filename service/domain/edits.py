@@ -90,5 +90,5 @@ class Edit:
 
 
 ALREADY_TRUE = "already true"
-# Editors that go by the prompt alone; all others need the subject's place in it.
-WITHOUT_SUBJECT = ("grace",)
+# Editors that go by the prompt alone, or find its subject; all others need to be told of it.
+WITHOUT_SUBJECT = ("grace", "entity")

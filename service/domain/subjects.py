@@ -97,10 +97,10 @@ def _occurrences(wanted: str, text: str) -> Iterator[Span]:
 
 def _is_whole(text: str, start: int, end: int) -> bool:
     """Whether no word goes on beyond either edge."""
-    return not any(0 < i < len(text) and _are_joined(text[i - 1], text[i]) for i in (start, end))
+    return not any(0 < i < len(text) and are_joined(text[i - 1], text[i]) for i in (start, end))
 
 
-def _are_joined(left: str, right: str) -> bool:
+def are_joined(left: str, right: str) -> bool:
     """Whether two neighbouring characters belong to one word."""
     return unicodedata.category(right)[0] == "M" or (_spells(left) and _spells(right))
 

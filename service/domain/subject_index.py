@@ -1,0 +1,92 @@
+"""Finds which of many subjects a text names.
+
+A text names a subject where it stands in it as whole words, whatever the letter case, the white
+space between its words and the way that Unicode writes its characters. A name inside a longer one
+of the index ("York" in "New York") is not named by it.
+"""
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from service.domain.subjects import are_joined
+
+_PIECES = re.compile(r"\w+|\S")
+
+
+def normal(text: str) -> str:
+    """The same for all texts that are searched alike."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+@dataclass(frozen=True)
+class SubjectIndex:
+    """Immutable: `with_subjects` returns another one."""
+
+    by_head: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # normal subjects
+    longest: int = 0  # characters of the longest of them
+
+    def with_subjects(self, subjects: Iterable[str]) -> "SubjectIndex":
+        """With these too, each `normal` and not empty."""
+        by_head = dict(self.by_head)
+        longest = self.longest
+        for subject in subjects:
+            head = _head(subject)
+            known = by_head.get(head, ())
+            if subject not in known:
+                by_head[head] = (*known, subject)
+                longest = max(longest, len(subject))
+        return SubjectIndex(by_head, longest)
+
+    def named_in(self, text: str, *, whole: bool = True) -> frozenset[str]:
+        """The subjects that a `normal` text names. Unless it is the `whole` text, nothing is known
+        of what comes before it: what stands at its beginning is not taken for a whole word.
+        """
+        if not self.by_head:
+            return frozenset()
+        found = sorted(self._spans(text, whole), key=lambda span: (span[0], -span[1]))
+        named: set[str] = set()
+        reach = -1  # where the spans so far end: a later one that ends there too lies inside
+        for start, end in found:
+            if end > reach:
+                named.add(text[start:end])
+                reach = end
+        return frozenset(named)
+
+    def _spans(self, text: str, whole: bool) -> Iterator[tuple[int, int]]:
+        for start, head in _heads(text):
+            if start == 0 and not whole:
+                continue
+            for subject in self.by_head.get(head, ()):
+                end = start + len(subject)
+                if text.startswith(subject, start) and not _goes_on(text, end):
+                    yield start, end
+
+
+def _heads(text: str) -> Iterator[tuple[int, str]]:
+    """Where a subject may begin, and what the first piece of it is."""
+    for piece in _PIECES.finditer(text):
+        start, letters = piece.start(), piece.group()
+        if letters.isascii():
+            if not _continues(text, start):
+                yield start, letters
+            continue
+        # Scripts without spaces between words: each of their characters may begin one.
+        begun = [i for i in range(start, piece.end()) if not _continues(text, i)]
+        for at, until in itertools.pairwise([*begun, piece.end()]):
+            yield at, text[at:until]
+
+
+def _head(subject: str) -> str:
+    return next(_heads(subject))[1]
+
+
+def _continues(text: str, at: int) -> bool:
+    """Whether the character there goes on with a word."""
+    return at > 0 and text[at - 1] != " " and are_joined(text[at - 1], text[at])
+
+
+def _goes_on(text: str, end: int) -> bool:
+    return end < len(text) and are_joined(text[end - 1], text[end])
