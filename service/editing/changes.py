@@ -7,6 +7,9 @@ from safetensors.torch import load, save
 
 from service.editing import codebook_change, hooks_change
 from service.editing.codebook_change import CodebookChange
+from service.editing.entity import change as entity_change
+from service.editing.entity.book import EntityBook
+from service.editing.entity.change import EntityChange
 from service.editing.hook_layer import HookLayers
 from service.editing.hooks_change import HooksChange
 from service.editing.model_shape import ModelShape
@@ -14,9 +17,10 @@ from service.editing.overlays import Overlay
 from service.editing.parts import shown
 from service.errors import ArtifactFaultError
 
-Change = CodebookChange | HooksChange
-KINDS: dict[str, type[CodebookChange] | type[HooksChange]] = {
+Change = CodebookChange | EntityChange | HooksChange
+KINDS: dict[str, type[CodebookChange] | type[EntityChange] | type[HooksChange]] = {
     codebook_change.FORMAT: CodebookChange,
+    entity_change.FORMAT: EntityChange,
     hooks_change.FORMAT: HooksChange,
 }
 
@@ -25,6 +29,10 @@ def whole(state: Overlay) -> Change:
     """A state as a change of the base model's."""
     if isinstance(state, HookLayers):
         return HooksChange.between(None, state, ())
+    if isinstance(state, EntityBook):
+        if state.space is None:
+            raise ValueError("an empty book is no change")
+        return EntityChange(state.space, (), state.rows(range(len(state)), 0))
     if state.site is None:
         raise ValueError("an empty codebook is no change")
     return CodebookChange(state.site, (), state.rows(range(len(state))))

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from service.editing.codebook import Codebook, Label, Replacement, Rows, Site, Target
 from service.editing.codebook_checks import NO_TOKEN, SPELLED, check_codebook
 from service.editing.model_shape import ModelShape
-from service.editing.outlines import CodebookOutline, HooksOutline, Outline, outline_of
+from service.editing.outlines import CodebookOutline, Outline, outline_of
 from service.errors import ArtifactFaultError
 
 FORMAT = "errata-codebook-1"
@@ -39,10 +39,8 @@ class CodebookChange:
         index = self.rows.index
         if not index:
             return parent
-        if isinstance(parent, HooksOutline):
-            raise ArtifactFaultError(
-                "rows.index", "is of a codebook, and its parent holds hook layers"
-            )
+        if parent is not None and not isinstance(parent, CodebookOutline):
+            raise ArtifactFaultError("rows.index", "is of a codebook, and its parent is none")
         known = 0
         if parent is not None:
             known = parent.entries
@@ -64,21 +62,21 @@ class CodebookChange:
     def tensors(self) -> dict[str, Tensor]:
         rows, targets = self.rows, self.targets
         return {
-            "rows.index": _integers(rows.index),
+            "rows.index": integers(rows.index),
             "rows.keys": rows.keys,
             "rows.values": rows.values,
             "rows.radii": rows.radii,
-            "rows.labels": _pack(rows.labels),
-            "rows.owners": _integers(rows.owners),
+            "rows.labels": pack(rows.labels),
+            "rows.owners": integers(rows.owners),
             # Every edit's keys and values one below the other, and how many each has.
-            "targets.edits": _integers([t.edit_id for t in targets]),
-            "targets.key_counts": _integers([len(t.keys) for t in targets]),
-            "targets.value_counts": _integers([len(t.values) for t in targets]),
+            "targets.edits": integers([t.edit_id for t in targets]),
+            "targets.key_counts": integers([len(t.keys) for t in targets]),
+            "targets.value_counts": integers([len(t.values) for t in targets]),
             "targets.keys": torch.cat([t.keys for t in targets]) if targets else torch.empty(0),
             "targets.values": torch.cat([t.values for t in targets]) if targets else torch.empty(0),
-            "targets.labels": _pack([label for target in targets for label in target.labels]),
-            "targets.value_of": _integers([v for t in targets for v in t.value_of]),
-            SPELLED: _integers(
+            "targets.labels": pack([label for target in targets for label in target.labels]),
+            "targets.value_of": integers([v for t in targets for v in t.value_of]),
+            SPELLED: integers(
                 [int(t.is_spelled(key)) for t in targets for key in range(len(t.keys))]
             ),
         }
@@ -96,14 +94,14 @@ class CodebookChange:
                 keys=tensors["rows.keys"],
                 values=tensors["rows.values"],
                 radii=tensors["rows.radii"],
-                labels=_unpack(tensors["rows.labels"]),
+                labels=unpack(tensors["rows.labels"]),
                 owners=tuple(tensors["rows.owners"].tolist()),
             ),
         )
 
 
 def _targets(tensors: dict[str, Tensor]) -> Iterator[Target]:
-    labels = _unpack(tensors["targets.labels"])
+    labels = unpack(tensors["targets.labels"])
     value_of = tensors["targets.value_of"].tolist()
     # Artifacts of before have no spellings.
     spelled = [bool(one) for one in tensors.get(SPELLED, torch.empty(0)).tolist()]
@@ -126,16 +124,16 @@ def _targets(tensors: dict[str, Tensor]) -> Iterator[Target]:
         value += values
 
 
-def _integers(values: Sequence[int]) -> Tensor:
+def integers(values: Sequence[int]) -> Tensor:
     return torch.tensor(values, dtype=torch.int64)
 
 
-def _pack(labels: Sequence[Label]) -> Tensor:
+def pack(labels: Sequence[Label]) -> Tensor:
     if not labels:
         return torch.empty(0, 0, dtype=torch.int64)
     rows = [torch.tensor(label, dtype=torch.int64) for label in labels]
     return pad_sequence(rows, batch_first=True, padding_value=NO_TOKEN)
 
 
-def _unpack(packed: Tensor) -> tuple[Label, ...]:
+def unpack(packed: Tensor) -> tuple[Label, ...]:
     return tuple(tuple(t for t in row if t != NO_TOKEN) for row in packed.tolist())

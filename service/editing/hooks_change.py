@@ -14,7 +14,7 @@ from service.editing.gates import Gate
 from service.editing.hook_layer import TENSORS, HookLayer, HookLayers, Update
 from service.editing.hooks_checks import check_hooks
 from service.editing.model_shape import ModelShape
-from service.editing.outlines import CodebookOutline, HooksOutline, Outline, outline_of
+from service.editing.outlines import HooksOutline, Outline, outline_of
 from service.editing.requests import FactRequest, FactTarget, SubjectText
 from service.errors import ArtifactFaultError
 
@@ -63,8 +63,8 @@ class HooksChange:
         """
         if not self.layers:
             return parent
-        if isinstance(parent, CodebookOutline):
-            raise ArtifactFaultError("layers", "are hook layers, and its parent holds a codebook")
+        if parent is not None and not isinstance(parent, HooksOutline):
+            raise ArtifactFaultError("layers", "are hook layers, and its parent holds none")
         if parent is not None and parent.gate is not self.gate:
             raise ArtifactFaultError(
                 "gate", f"is '{self.gate}', and its parent's is '{parent.gate}'"

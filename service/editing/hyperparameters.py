@@ -13,6 +13,7 @@ from service.editing.architectures import (
     layers_of,
     weight_of,
 )
+from service.editing.entity.editor import Entity, EntityHyperparameters
 from service.editing.gates import Gate
 from service.editing.grace import Grace, GraceHyperparameters, noise_of
 from service.editing.locate_hyperparameters import LocateHyperparameters
@@ -20,18 +21,26 @@ from service.editing.methods import METHODS
 from service.editing.model_shape import is_attention
 from service.errors import FieldError, InvalidRequestError
 
-Hyperparameters = GraceHyperparameters | LocateHyperparameters
+Hyperparameters = EntityHyperparameters | GraceHyperparameters | LocateHyperparameters
 FIELD = "hyperparameters"
 # GRACE's layer is about three quarters up, as its paper chose for GPT2-XL (35 of 48).
 GRACE_DEPTH = 0.73
+# What a question asks for is read halfway up.
+ENTITY_DEPTH = 0.54
+ENTITY_NOISE = 1e-3
 # Locate-and-edit's last layer is a quarter up and has an eighth of all below it, at most four: as
 # on Llama 2 and 3, Mistral and Qwen 2.5 (4 to 8 of 32 or 28).
 LOCATE_DEPTH = 0.25
 LOCATE_SHARE = 8
 LOCATE_BELOW = 4
+KINDS: dict[str, type[Hyperparameters]] = {
+    Grace.name: GraceHyperparameters,
+    Entity.name: EntityHyperparameters,
+}
 # Each takes a millisecond to make, and every edit is read by one.
 ADAPTERS: dict[type[Hyperparameters], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (GraceHyperparameters, LocateHyperparameters)
+    kind: TypeAdapter(kind)
+    for kind in (EntityHyperparameters, GraceHyperparameters, LocateHyperparameters)
 }
 
 
@@ -43,6 +52,12 @@ def rule(model: PreTrainedModel, editor: str) -> dict[str, Any]:
             "layer": int(GRACE_DEPTH * count),
             "module": architecture_of(model).codebook_module,
             "noise": noise_of(model.dtype),
+        }
+    if editor == Entity.name:
+        return {
+            "layer": int(ENTITY_DEPTH * count),
+            "sentence_layer": int(ENTITY_DEPTH * count) // 2,
+            "noise": max(ENTITY_NOISE, noise_of(model.dtype)),
         }
     last = int(LOCATE_DEPTH * count)
     single = METHODS[editor].one_by_one or editor == "emmet"
@@ -61,6 +76,8 @@ def default_grid(model: PreTrainedModel, editor: str) -> dict[str, list[Any]]:
     if editor == Grace.name:
         depths = (count // 2, int(GRACE_DEPTH * count), count - 2)
         return {"layer": sorted(set(depths)), "radius": [0.5, 1.0, 2.0, 4.0, 8.0]}
+    if editor == Entity.name:
+        return {"layer": sorted({int(depth * count) for depth in (0.4, ENTITY_DEPTH, 0.67)})}
     rule_layers = rule(model, editor)["layers"]
     width = len(rule_layers)
     lasts = sorted({count // 8, count // 4, 3 * count // 8})
@@ -82,9 +99,7 @@ def hyperparameters_of(
     values = rule(model, editor)
     for some in given:
         values |= some
-    kind: type[Hyperparameters] = (
-        GraceHyperparameters if editor == Grace.name else LocateHyperparameters
-    )
+    kind = KINDS.get(editor, LocateHyperparameters)
     unknown = sorted(set(values) - set(kind.__dataclass_fields__))
     if unknown:
         raise InvalidRequestError(
@@ -95,11 +110,12 @@ def hyperparameters_of(
     except ValidationError as error:
         faults = [(".".join(map(str, (FIELD, *e["loc"]))), e["msg"]) for e in error.errors()]
         raise InvalidRequestError([FieldError(*fault) for fault in faults]) from error
-    fault = (
-        _grace_fault(model, found)
-        if isinstance(found, GraceHyperparameters)
-        else _locate_fault(model, editor, found)
-    )
+    if isinstance(found, GraceHyperparameters):
+        fault = _grace_fault(model, found)
+    elif isinstance(found, EntityHyperparameters):
+        fault = _entity_fault(model, found)
+    else:
+        fault = _locate_fault(model, editor, found)
     if fault is not None:
         raise InvalidRequestError([fault])
     return found
@@ -122,15 +138,18 @@ def structure_of(editor: str, found: Hyperparameters) -> str:
             f"a codebook at layer {found.layer}, module '{found.module}', with "
             f"'{found.replacement}'"
         )
+    if isinstance(found, EntityHyperparameters):
+        return f"entity entries with keys of layers {found.layer} and {found.sentence_layer}"
     gate = METHODS[editor].gate(found)
     kind = "plain" if gate is Gate.ALWAYS else "validated"
     return f"{kind} hook layers with the gate '{gate}'"
 
 
 def _grace_fault(model: PreTrainedModel, found: GraceHyperparameters) -> FieldError | None:
+    fault = _layer_fault(model, found.layer)
+    if fault is not None:
+        return fault
     layers = layers_of(model)
-    if found.layer >= len(layers):
-        return FieldError(f"{FIELD}.layer", _missing(found.layer, len(layers)))
     try:
         layers[found.layer].get_submodule(found.module)
     except AttributeError:
@@ -140,6 +159,17 @@ def _grace_fault(model: PreTrainedModel, found: GraceHyperparameters) -> FieldEr
     if is_attention(found.module):
         return FieldError(f"{FIELD}.module", "must map one tensor to one: attention does not")
     return None
+
+
+def _entity_fault(model: PreTrainedModel, found: EntityHyperparameters) -> FieldError | None:
+    if found.sentence_layer > found.layer:
+        return FieldError(f"{FIELD}.sentence_layer", f"is behind layer {found.layer}")
+    return _layer_fault(model, found.layer)
+
+
+def _layer_fault(model: PreTrainedModel, layer: int) -> FieldError | None:
+    count = len(layers_of(model))
+    return None if layer < count else FieldError(f"{FIELD}.layer", _missing(layer, count))
 
 
 def _locate_fault(

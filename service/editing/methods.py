@@ -1,6 +1,7 @@
 """The editors by name. The locate-and-edit methods are told apart by what makes them differ."""
 
 from service.editing import update_rules
+from service.editing.entity.editor import Entity
 from service.editing.grace import Grace
 from service.editing.method import Method
 
@@ -16,4 +17,4 @@ METHODS = {
         ),
     )
 }
-EDITORS = (Grace.name, *METHODS)
+EDITORS = (Grace.name, Entity.name, *METHODS)

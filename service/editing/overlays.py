@@ -1,11 +1,12 @@
-"""The two kinds of overlay, and the base model's, which is none."""
+"""The kinds of overlay, and the base model's, which is none."""
 
 import hashlib
 
 from service.editing.codebook import Codebook
+from service.editing.entity.book import EntityBook
 from service.editing.hook_layer import HookLayers
 
-Overlay = Codebook | HookLayers
+Overlay = Codebook | EntityBook | HookLayers
 BASE_CHECKSUM = hashlib.sha256(b"None").hexdigest()
 
 

@@ -105,17 +105,17 @@ class Parts:
         """Ids."""
         return self.integers(name, count, least=1)
 
-    def labels(self, name: str, count: int, *, vocabulary: int, padding: int) -> None:
-        """A row of token ids for each, one at least, padded behind their end."""
+    def labels(self, name: str, count: int, *, vocabulary: int, padding: int) -> list[int]:
+        """A row of token ids for each, one at least, padded behind their end; how many each has."""
         tensor = self._tensors[name]
         width = tensor.shape[1] if tensor.dim() == 2 else 0
         tensor = self._of(name, torch.int64, (count, width))
         if not count:
-            return
+            return []
         if width:
             least, most = map(int, tensor.aminmax())
             if least >= 0 and most < vocabulary:  # as of targets that are of one length
-                return
+                return [width] * count
         padded = tensor == padding
         if not width or bool(padded[:, 0].any()):
             raise ArtifactFaultError(name, "has a label without tokens")
@@ -126,6 +126,8 @@ class Parts:
             raise ArtifactFaultError(
                 name, f"holds token {int(wrong[0])}, and the model has 0 to {vocabulary - 1}"
             )
+        lengths: list[int] = (~padded).sum(dim=1).tolist()
+        return lengths
 
     def _of(self, name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
         tensor = self._tensors[name]

@@ -74,7 +74,8 @@ class EditRequest:
     edit_id: int
     phrasings: tuple[Phrasing, ...]
     neighborhood: tuple[tuple[int, ...], ...] = ()  # prompts whose answers must not change
-    fact: FactRequest | None = None  # for editors that go by the subject
+    fact: FactRequest | None = None  # for editors that change weights
+    subject: str | None = None  # for `entity`
 
     @property
     def given(self) -> tuple[Phrasing, ...]:
@@ -97,7 +98,8 @@ def edit_request(
     correction: Correction,
     phrasings: Sequence[Phrasing],
     fact: FactRequest | None = None,
+    subject: str | None = None,
 ) -> EditRequest:
     form = correction.format
     neighborhood = (prompt_ids(tokenizer, prompt, form) for prompt in correction.neighborhood)
-    return EditRequest(edit_id, tuple(phrasings), tuple(neighborhood), fact)
+    return EditRequest(edit_id, tuple(phrasings), tuple(neighborhood), fact, subject)
