@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from service.domain.edits import Format
 from service.domain.fair_lock import FairLock
 from service.domain.pulse import Pulse
-from service.editing.architectures import layers_of
+from service.editing.architectures import architecture_of, layers_of
 from service.editing.codebook import Codebook
+from service.editing.entity.asking import Asking
+from service.editing.entity.book import EntityBook
 from service.editing.interruption import interruptible, is_interruptible
 from service.editing.overlays import Overlay
 from service.editing.samples import end_tokens
@@ -69,8 +71,10 @@ class Engine:
         self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
         for layer in layers_of(loaded.model):
             tap(layer)
+        tap(loaded.model.get_submodule(architecture_of(loaded.model).norm))
         self._ends = end_tokens(loaded.model)
         self._word_ends = WordEnds(loaded.tokenizer, loaded.vocabulary, self._ends)
+        self._asking = Asking(loaded.tokenizer)
         self._shelves = Shelves(loaded.model.dtype, loaded.device)
         self._generator = Generator(
             self._batch,
@@ -93,6 +97,8 @@ class Engine:
             self._prepared |= fresh
         if isinstance(overlay, Codebook):
             return self._shelves.place(overlay)
+        if isinstance(overlay, EntityBook):
+            return overlay.read_by(self._asking)
         return overlay.to(self.loaded.device)
 
     @contextmanager

@@ -26,6 +26,7 @@ class Firing:
     radius: float | None = None  # of that key's entry
     z_score: float | None = None  # of hook layers behind a gate that goes by one
     alpha: float | None = None  # least z-score at which it fires
+    subject: str | None = None  # of an entity book: whose entry is nearest
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,25 @@ class Record:
         return [self._firings[at] for at in sorted(self._firings)]
 
     def answered(
-        self, spot: Spot, layer: int, edit: int, distance: float, radius: float, fired: bool
+        self,
+        spot: Spot,
+        layer: int,
+        edit: int,
+        distance: float,
+        radius: float,
+        fired: bool,
+        subject: str | None = None,
     ) -> None:
         """By the codebook, if `fired`."""
         if fired or spot.index == self._last:
-            firing = Firing(spot.index, spot.token, layer, (edit,), fired, distance, radius)
+            firing = Firing(
+                spot.index, spot.token, layer, (edit,), fired, distance, radius, subject=subject
+            )
             self._firings[spot.index, layer] = firing
+
+    def went_on(self, spot: Spot, layer: int, edit: int) -> None:
+        """With an answer of an entity book that was begun at a token before."""
+        self._firings[spot.index, layer] = Firing(spot.index, spot.token, layer, (edit,))
 
     def opened(self, spot: Spot, layer: int, z_score: float, alpha: float, key: Tensor) -> None:
         """The gate of a hook layer; `key` [d_in], on the CPU, is what it stands before."""

@@ -1,5 +1,6 @@
 """How often each edit's codebook entries have answered, since this engine was made."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from weakref import WeakKeyDictionary
 
@@ -31,6 +32,11 @@ class Hits:
             owners = self._owners[codebook] = self._owners_of(codebook, match.entry.device)
         self._counts.index_add_(0, owners[match.entry], match.fires.long())
 
+    def add(self, edit: int) -> None:
+        """Counts one token that an edit has answered; for the thread whose turn it is."""
+        place = self._places([edit])[0]
+        self._counts[place] += 1
+
     def of(self, edit_id: int) -> int:
         """How many tokens were answered by this edit. For any thread."""
         counts = self._counts
@@ -46,12 +52,17 @@ class Hits:
     @torch.inference_mode(False)
     def _owners_of(self, codebook: Codebook, device: torch.device) -> Tensor:
         """The place of each entry's count [entries]. There is room for them from now on."""
-        places = [self._place_of.setdefault(o, len(self._place_of)) for o in codebook.owners]
+        return torch.tensor(self._places(codebook.owners, device), device=device)
+
+    def _places(self, edits: Sequence[int], device: torch.device | None = None) -> list[int]:
+        """Among the counts; on `device` from now on, if it is given."""
+        places = [self._place_of.setdefault(edit, len(self._place_of)) for edit in edits]
         room = len(self._counts)
         while room < len(self._place_of):
             room *= 2
+        device = device or self._counts.device
         if room > len(self._counts) or self._counts.device != device:
             counts = torch.zeros(room, dtype=torch.int64, device=device)
             counts[: len(self._counts)] = self._counts
             self._counts = counts
-        return torch.tensor(places, device=device)
+        return places

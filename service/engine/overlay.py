@@ -4,6 +4,7 @@ Base weights never change. With no overlay pinned every module returns its own o
 logits are the base model's bit for bit.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -12,11 +13,14 @@ from transformers import PreTrainedModel
 
 from service.editing.architectures import down_projection_of, layers_of
 from service.editing.codebook import Codebook, Replacement, Site
+from service.editing.entity.book import EntityBook
 from service.editing.gates import Tokens
 from service.editing.hooked import Hooked
 from service.editing.overlays import Overlay
 from service.editing.shelf import Match
 from service.editing.taps import after, per_text
+from service.engine.entity_answers import Passage, answering
+from service.engine.reading import Reading
 from service.engine.watching import Watch
 
 
@@ -24,18 +28,40 @@ def modules_of(model: PreTrainedModel, overlay: Overlay) -> list[nn.Module]:
     """The modules at which an overlay acts."""
     if isinstance(overlay, Codebook):
         return [] if overlay.site is None else [module_at(model, overlay.site)]
+    if isinstance(overlay, EntityBook):
+        return []  # it acts at modules that the engine has prepared
     return [down_projection_of(model, number) for number in overlay.layers]
 
 
 def pinned(
-    model: PreTrainedModel, overlay: Overlay | None, tokens: Tokens, watch: Watch | None = None
+    model: PreTrainedModel,
+    overlay: Overlay | None,
+    tokens: Tokens,
+    watch: Watch | None = None,
+    texts: Sequence[Sequence[int]] = (),
 ) -> AbstractContextManager[None]:
-    """Passes of this thread inside the block run under `overlay`, on `tokens`."""
+    """Passes of this thread inside the block run under `overlay`, on `tokens`. An entity book reads
+    `texts` (token ids), which are whole and padded to these tokens.
+    """
     if overlay is None:
         return nullcontext()
+    if isinstance(overlay, EntityBook):
+        return answering(model, _passages(overlay, texts, tokens), watch)
     if isinstance(overlay, Codebook):
         return _answering(model, overlay, tokens.queries, watch)
     return Hooked.by(model, overlay).on(tokens, None if watch is None else watch.added)
+
+
+def _passages(book: EntityBook, texts: Sequence[Sequence[int]], tokens: Tokens) -> list[Passage]:
+    width = tokens.queries.shape[1]
+    found = []
+    for number, (text, first) in enumerate(
+        zip(texts, tokens.queries.int().argmax(dim=1).tolist(), strict=True)
+    ):
+        reading = Reading(book, text[: first + 1])
+        reading.read(text[first + 1 :])
+        found.append(Passage(reading, number * width, 0, len(text)))
+    return found
 
 
 def module_at(model: PreTrainedModel, site: Site) -> nn.Module:

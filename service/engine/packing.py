@@ -7,16 +7,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+import torch
 from transformers import PreTrainedModel
 
 from service.editing.codebook import Codebook, Replacement, Site
+from service.editing.entity.book import EntityBook
 from service.editing.gates import Gate
+from service.editing.hook_layer import HookLayers
 from service.editing.overlays import Overlay
+from service.engine.entity_answers import Passage
+from service.engine.entity_answers import answering as answering_entities
 from service.engine.explaining import Spot
 from service.engine.grid import Stretch
 from service.engine.hits import Hits
 from service.engine.packed_codebooks import Asked, answering
 from service.engine.packed_hooks import Memory, adding
+from service.engine.reading import Reading
 from service.engine.watching import Watch
 
 
@@ -27,7 +33,7 @@ def needs_whole_prompts(overlay: Overlay | None) -> bool:
     """
     if isinstance(overlay, Codebook):
         return overlay.site is not None and overlay.site.replacement is not Replacement.LAST
-    return overlay is not None and overlay.gate is Gate.SEQUENCE
+    return isinstance(overlay, HookLayers) and overlay.gate is Gate.SEQUENCE
 
 
 @contextmanager
@@ -42,6 +48,7 @@ def pinned(
     for one in stretches:
         if one.run.wanted.overlay is not None:
             groups[one.run.wanted.overlay].append(one)
+    every = torch.arange(sum(one.length for one in stretches))
     books: defaultdict[Site, list[Asked]] = defaultdict(list)
     with ExitStack() as stack:
         for overlay, group in groups.items():
@@ -49,11 +56,24 @@ def pinned(
                 site, asked = overlay.site, Asked.of(overlay, group, model.device, watching)
                 if site is not None and asked is not None:
                     books[site].append(asked)
+            elif isinstance(overlay, EntityBook):
+                passages = [Passage(_read(one), one.row, one.past, one.length) for one in group]
+                stack.enter_context(answering_entities(model, passages, watching(every)))
             else:
                 stack.enter_context(adding(model, overlay, group, memory, watching))
         for site, books_asked in books.items():
             stack.enter_context(answering(model, site, books_asked))
         yield
+
+
+def _read(stretch: Stretch) -> Reading:
+    """What the stretch's text asks, up to its end."""
+    run = stretch.run
+    if run.reading is None:
+        raise ValueError("a text under an entity book is read")
+    new = run.choices[run.reading.known - len(run.wanted.prompt) :]
+    run.reading.read([choice.token for choice in new])
+    return run.reading
 
 
 def _spots(stretches: Sequence[Stretch]) -> dict[int, Spot]:

@@ -7,8 +7,10 @@ from enum import StrEnum
 
 from transformers import PreTrainedTokenizerBase
 
+from service.editing.entity.book import EntityBook
 from service.editing.overlays import Overlay
 from service.engine.explaining import Record
+from service.engine.reading import Reading
 from service.engine.sampling import Choice, Chooser, Sampling
 from service.engine.writing import Writing
 
@@ -78,6 +80,8 @@ class Run:
         self.choices: list[Choice] = []
         last = len(wanted.prompt) - 1
         self.record = Record(wanted.overlay, last) if wanted.explain else None
+        book = wanted.overlay if isinstance(wanted.overlay, EntityBook) else None
+        self.reading = None if book is None else Reading(book, wanted.prompt)
         self.slot = 0  # where the engine keeps what gates must remember of it
         self.cancelled = False  # nobody waits for it any more
         self.ended: FinishReason | None = None

@@ -124,7 +124,7 @@ def _query_states(
     columns = torch.arange(ids.shape[1], device=ids.device)
     queries = present & (columns >= torch.tensor(first, device=ids.device)[:, None])
     watch = None if hits is None else _watch(hits, records, texts, ids)
-    with pinned(model, overlay, Tokens(present, queries, {}), watch):
+    with pinned(model, overlay, Tokens(present, queries, {}), watch, texts):
         states = hidden_states(model, input_ids=ids, attention_mask=present.long(), use_cache=False)
     return states[queries.to(states.device)]
 

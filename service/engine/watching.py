@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 
 from service.editing.codebook import Codebook
+from service.editing.entity.book import EntityBook
+from service.editing.entity.book import Match as Found
 from service.editing.hook_layer import HookLayer
 from service.editing.shelf import Match
 from service.engine.explaining import Spot
 from service.engine.hits import Hits
+from service.engine.reading import Said
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,29 @@ class Watch:
             if spot is not None:
                 edit, radius = codebook.owners[entry], float(codebook.radii[entry])
                 spot.record.answered(spot, codebook.site.layer, edit, distance, radius, fired)
+
+    def said(self, row: int, book: EntityBook, said: Said) -> None:
+        """Is told of an answer that is given at one token."""
+        edit = book.answers[said.answer].owner
+        self.hits.add(edit)
+        spot = self.spots.get(row)
+        if spot is not None and said.match is None and book.space is not None:
+            spot.record.went_on(spot, book.space.layer, edit)
+
+    def asked(self, row: int, book: EntityBook, match: Found | None) -> None:
+        """Is told of the entry that was found for one token."""
+        spot = self.spots.get(row)
+        if spot is not None and match is not None and book.space is not None:
+            edit = book.answers[match.answer].owner
+            spot.record.answered(
+                spot,
+                book.space.layer,
+                edit,
+                match.distance,
+                match.radius,
+                match.fires,
+                book.entries[match.entry].subject,
+            )
 
     def added(
         self,

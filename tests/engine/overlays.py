@@ -5,11 +5,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from service.domain.subject_index import normal
 from service.editing.architectures import architecture_of, down_projection_of, weight_of
 from service.editing.codebook import Codebook, Replacement, Rows, Site
+from service.editing.entity.asking import Asking, Junction
+from service.editing.entity.book import EntityBook
+from service.editing.entity.insertion import Target, insert
+from service.editing.entity.relation_space import Projection, RelationSpace
+from service.editing.entity.states import Asked, features_of
 from service.editing.gates import Gate
 from service.editing.hook_layer import HookLayer, HookLayers, Update
+from service.editing.logits import logits_of
 from service.editing.overlays import Overlay
+from service.editing.splitting import Splitting
 from service.editing.taps import after
 from service.engine.loading import LoadedModel
 from service.engine.overlay import module_at
@@ -68,9 +76,42 @@ def codebook(loaded: LoadedModel, replacement: Replacement, text: Sequence[int])
     return shelves.place(Codebook.empty().with_rows(site, rows))
 
 
+def entity(loaded: LoadedModel, texts: Sequence[tuple[int, ...]]) -> EntityBook:
+    """It answers each text, asked as it stands, with three tokens, which may ask again."""
+    generator = torch.Generator().manual_seed(3)
+    asking = Asking(loaded.tokenizer)
+    matrix, center = torch.randn(2 * WIDTH, 8, generator=generator), torch.zeros(8)
+    space = RelationSpace(
+        2, 1, Projection(matrix, center), Projection(matrix[:WIDTH], center), 0.6, 0.9
+    )
+    values = 8 * torch.randn(3 * len(texts), WIDTH, generator=generator)
+    with torch.no_grad():
+        said = logits_of(loaded.model, values).argmax(dim=1).tolist()
+    asked = [Asked.of(asking, text) for text in texts]
+    keys = space.keys(*features_of(loaded.model, 2, 1, asked, Splitting()))
+    targets = [
+        Target(
+            edit_id=number + 1,
+            space=space,
+            subjects=(normal(asking.text(text[one.sentence : one.place + 1])),),
+            keys=keys[number : number + 1],
+            radii=(2.0,),
+            answer_of=(0,),
+            junctions=(Junction.BARE, Junction.SPACED),
+            labels=(tuple(said[3 * number : 3 * number + 3]),) * 2,
+            values=torch.cat([values[3 * number : 3 * number + 3]] * 2),
+        )
+        for number, (text, one) in enumerate(zip(texts, asked, strict=True))
+    ]
+    return insert(EntityBook.empty(), targets, 0.0).read_by(asking)
+
+
 def every_overlay(loaded: LoadedModel) -> dict[str, Overlay | None]:
-    """By name: the base model's, each kind of codebook, and hook layers behind each gate."""
+    """By name: the base model's, each kind of codebook, an entity book, and hook layers behind each
+    gate.
+    """
     text = tokens(24, 99)
     found: dict[str, Overlay | None] = {"base": None}
     found |= {kind.value: codebook(loaded, kind, text) for kind in Replacement}
+    found["entity"] = entity(loaded, [tokens(length, length) for length in (2, 3, 7, 12, 20)])
     return found | {gate.value: hooks(loaded, gate, text) for gate in Gate}

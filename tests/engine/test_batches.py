@@ -74,7 +74,7 @@ def alone(model: LoadedModel, asked: Wanted, found: Generation) -> Tensor:
     ids = torch.tensor([[*asked.prompt, *new[:-1]]])
     queries = torch.arange(ids.shape[1])[None] >= len(asked.prompt) - 1
     seen = Tokens(torch.ones_like(queries), queries, {})
-    with torch.inference_mode(), pinned(model.model, asked.overlay, seen):
+    with torch.inference_mode(), pinned(model.model, asked.overlay, seen, None, ids.tolist()):
         logits: Tensor = model.model(input_ids=ids, use_cache=False).logits[queries]
     return logits.log_softmax(dim=1)
 
@@ -100,7 +100,7 @@ def test_every_overlay_in_one_batch(model_type: str) -> None:
             check(model, asked, say(engine, *asked))
 
 
-@pytest.mark.parametrize("name", ["base", "replace_last", "always", "calibrated"])
+@pytest.mark.parametrize("name", ["base", "replace_last", "entity", "always", "calibrated"])
 @pytest.mark.parametrize("pass_tokens", [1, 5, 23])
 def test_wherever_prompts_are_cut(name: str, pass_tokens: int) -> None:
     model = model_of("llama")
@@ -125,7 +125,7 @@ def test_overlays_are_at_work_in_these_tests() -> None:
             for name, overlay in overlays_of("llama").items()
             for found in [say(engine, *(wanted(overlay, prompt) for prompt in PROMPTS))]
         }
-    assert len(set(said.values())) == len(said) == 1 + 3 + len(Gate)
+    assert len(set(said.values())) == len(said) == 1 + 3 + 1 + len(Gate)
 
 
 def test_keys_and_values_are_of_one_version() -> None:

@@ -1,0 +1,175 @@
+"""What one text asks of an entity book, token by token, and which answer it is in the midst of.
+
+All of it follows from the text's own tokens and the states at them: it is the same however passes
+are cut, and whatever else runs beside the text.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from service.domain.mentions import asked_about
+from service.domain.subject_index import normal
+from service.editing.entity.asking import Junction
+from service.editing.entity.book import EntityBook, Match
+
+# Tokens before one of the model's own that its question may lie in, beside the longest subject.
+SENTENCE = 48
+
+
+@dataclass(frozen=True)
+class Question:
+    """A token whose next one is wanted, and what is asked there."""
+
+    at: int  # index of the token
+    place: int  # index of the token at which it has been asked as a whole, that one at the latest
+    sentence: int  # index of the first token of its last sentence
+    subjects: frozenset[str]  # of the book's
+    junction: Junction
+    decoded: bool  # behind the prompt
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer at work at a token: its value for one step takes the place of the head's input."""
+
+    at: int
+    answer: int
+    step: int
+    match: Match | None  # None: it goes on with what was begun before
+
+
+class Reading:
+    """One text's; for one thread at a time."""
+
+    def __init__(self, book: EntityBook, prompt: Sequence[int]) -> None:
+        if book.asking is None:
+            raise ValueError("a book must be read by somebody")
+        self.book = book
+        self._asking = book.asking
+        self._prompt = len(prompt)
+        self._tokens = list(prompt)
+        self._earlier: frozenset[str] = frozenset()  # subjects that the prompt names
+        self._here: frozenset[str] = frozenset()  # and those that were named since
+        self._questions: dict[int, Question] = {}  # by the token whose next one is wanted
+        self._matches: dict[int, Match | None] = {}  # by the same
+        self._sums: dict[int, Tensor] = {}  # of a sentence's states, by the question's token
+        self._last: Said | None = None
+        self._read_prompt()
+
+    @property
+    def known(self) -> int:
+        """How many tokens were read."""
+        return len(self._tokens)
+
+    def read(self, tokens: Sequence[int]) -> None:
+        """More tokens of the text, which follow those that were read."""
+        for token in tokens:
+            self._tokens.append(token)
+            if self.book.index.longest:
+                self._read_decoded(len(self._tokens) - 1)
+
+    def asked(self, past: int, length: int) -> list[Question]:
+        """The questions whose states a pass of these tokens has."""
+        span = range(past, past + length)
+        return [question for question in self._questions.values() if question.place in span]
+
+    def decided(self, past: int, length: int) -> list[Question]:
+        """The questions of these tokens."""
+        span = range(past, past + length)
+        return [question for question in self._questions.values() if question.at in span]
+
+    def spread(self, past: int, length: int) -> list[Question]:
+        """Those whose sentences such a pass has tokens of."""
+        return [
+            question
+            for question in self._questions.values()
+            if not question.decoded and question.sentence < past + length and question.place >= past
+        ]
+
+    def add_up(self, question: Question, states: Tensor) -> None:
+        """More states [t, d] of a question's sentence."""
+        # In double precision, how passes are cut does not show.
+        total = states.double().sum(dim=0)
+        if question.at in self._sums:
+            total = self._sums[question.at] + total
+        self._sums[question.at] = total
+
+    def find(self, question: Question, state: Tensor) -> None:
+        """Looks a question up, given the state [d] at its place, and after all of its sentence."""
+        space = self.book.space
+        if space is None:
+            return
+        if question.decoded:
+            direction = space.decoded.directions(state[None])[0]
+        else:
+            count = question.place + 1 - question.sentence
+            mean = (self._sums.pop(question.at) / count).float()
+            direction = space.asked.directions(torch.cat([state, mean])[None])[0]
+        self._matches[question.at] = self.book.look_up(
+            question.subjects, direction, question.junction, decoded=question.decoded
+        )
+
+    def is_quiet(self, past: int, length: int) -> bool:
+        """Whether nothing can be answered in a pass of these tokens."""
+        goes_on = self._last is not None and self._last.at == past - 1
+        span = range(past, past + length)
+        return (
+            not goes_on
+            and not any(
+                question.at in span or question.place in span
+                for question in self._questions.values()
+            )
+            and not self.spread(past, length)
+        )
+
+    def match(self, at: int) -> Match | None:
+        """The nearest entry that was found for a token."""
+        return self._matches.get(at)
+
+    def said(self, past: int, length: int) -> Iterator[Said]:
+        """The answers at the tokens of a pass, once their questions were looked up."""
+        for at in range(max(past, self._prompt - 1), past + length):
+            self._last = self._said_at(at)
+            if self._last is not None:
+                yield self._last
+
+    def _said_at(self, at: int) -> Said | None:
+        last = self._last
+        if last is not None and last.at == at - 1:
+            label = self.book.answers[last.answer].label
+            if last.step + 1 < len(label) and self._tokens[at] == label[last.step]:
+                return Said(at, last.answer, last.step + 1, None)
+        match = self._matches.get(at)
+        return Said(at, match.answer, 0, match) if match is not None and match.fires else None
+
+    def _read_prompt(self) -> None:
+        place = self._asking.place(self._tokens)
+        before = self._asking.text(self._tokens[: place + 1])
+        self._earlier = self.book.index.named_in(normal(before))
+        if not self._earlier:
+            return
+        start = self._asking.message(self._tokens[: place + 1])
+        message = self._asking.text(self._tokens[start : place + 1])
+        subjects = asked_about(self.book.index, self._earlier, message)
+        if subjects:
+            at, junction = self._prompt - 1, self._asking.junction(self._tokens)
+            sentence = self._asking.sentence(self._tokens, place)
+            self._questions[at] = Question(at, place, sentence, subjects, junction, decoded=False)
+
+    def _read_decoded(self, at: int) -> None:
+        # A character may take several tokens.
+        start = max(self._asking.message(self._tokens), at - SENTENCE - 4 * self.book.index.longest)
+        window = self._asking.text(self._tokens[max(start, 0) :])
+        named = self.book.index.named_in(normal(window), whole=start == 0)
+        self._here |= named - self._earlier
+        if not (named or self._here or self._earlier):
+            return
+        subjects = asked_about(
+            self.book.index, self._earlier | self._here, window, whole=start == 0
+        )
+        if subjects:
+            junction = Junction.SPACED if window[-1:].isspace() else Junction.BARE
+            self._questions[at] = Question(at, at, at, subjects, junction, decoded=True)
