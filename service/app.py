@@ -28,6 +28,7 @@ from service.api.readiness import Readiness
 from service.domain.ports import Working
 from service.editing.overlays import BASE_CHECKSUM
 from service.editing.preset_files import Preset, read_preset
+from service.editing.splitting import Splitting
 from service.engine.engine import Engine
 from service.engine.loading import LoadedModel, load_model
 from service.errors import InvalidRequestError, StartupError
@@ -48,6 +49,7 @@ from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
 from service.operations.probing import Probing
 from service.operations.reading import Reading
+from service.operations.relation_spaces import RelationSpaces
 from service.operations.replay import Replay
 from service.operations.snapshots import Snapshots
 from service.operations.spans import Spans
@@ -136,7 +138,7 @@ def build(
         Leases(database, settings.lease_s),
         queue,
         apply,
-        Preparation(editors, statistics, settings.editor),
+        Preparation(editors, settings.editor),
         wakeups,
         engine.editing_pulse,
         max_batch=settings.max_batch,
@@ -201,16 +203,12 @@ def build(
 
 def build_editors(settings: Settings, engine: Engine) -> tuple[Editors, Statistics]:
     """Raises `StartupError` for a preset or a text file that does not fit the model."""
-    loaded = engine.loaded
-    statistics = Statistics(
-        engine,
-        StatisticsStore(settings.data_dir / "statistics", loaded.fingerprint),
-        settings.statistics_text,
-        settings.dynamic_multiplier,
-    )
+    store = StatisticsStore(settings.data_dir / "statistics", engine.loaded.fingerprint)
+    statistics = Statistics(engine, store, settings.statistics_text, settings.dynamic_multiplier)
+    spaces = RelationSpaces(engine, store, Splitting(settings.max_tokens_per_step))
     preset = Preset() if settings.preset is None else read_preset(settings.preset)
     try:
-        editors = Editors(engine, statistics, preset, settings.max_tokens_per_step)
+        editors = Editors(engine, statistics, spaces, preset, settings.max_tokens_per_step)
     except InvalidRequestError as error:
         raise StartupError(
             f"the preset {settings.preset} does not fit the model: {error}"

@@ -25,7 +25,7 @@ DATABASE = "errata.db"  # in the data directory, by default
 DATABASES = ("sqlite", "postgresql")
 LEAST_REQUESTS = 64  # at once, unless a number is set
 
-EditorName = Literal["grace", "coachhook", "memit", "emmet", "rome", "r-rome"]
+EditorName = Literal["grace", "entity", "coachhook", "memit", "emmet", "rome", "r-rome"]
 
 # Those of transformers.
 AttentionName = Literal[
@@ -97,8 +97,8 @@ class Settings(BaseSettings):
     admin_key_file: Path | None = Field(None, description="a file that holds the first admin key")
     editor: EditorName = Field(
         "grace",
-        description="the editor of edits that name none: `grace`, `coachhook`, `memit`, `emmet`, "
-        "`rome`, `r-rome`",
+        description="the editor of edits that name none: `grace`, `entity`, `coachhook`, `memit`, "
+        "`emmet`, `rome`, `r-rome`",
     )
     preset: Path | None = Field(
         None, description="a file of hyperparameters, as `errata calibrate` writes it"

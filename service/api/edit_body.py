@@ -79,6 +79,7 @@ def _check(services: Services, one: object, at: str) -> tuple[Correction | None,
         found = error.errors(include_url=False, include_input=False)
         faults = [field_error(dict(e), e["loc"]) for e in found]
     else:
+        correction = services.intake.completed(correction)
         faults = services.intake.check(correction)
         if not faults:
             return correction, []

@@ -52,7 +52,7 @@ class EditIn(Wire):
     subject: Text | None = Field(
         None,
         description="a span of the prompt, taken wherever it stands as a whole word; all editors "
-        "but `grace` need it",
+        "but `grace` and `entity` need it, and `entity` finds one where it is not given",
     )
     target_true: Text | None = Field(None, description="what the model said before")
     paraphrases: list[Text] = Field(

@@ -1,15 +1,18 @@
 """Editors, each built once for its hyperparameters."""
 
-import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from service.domain.batches import Batch
 from service.domain.edits import Correction
+from service.domain.progress import Advance
+from service.domain.subject_finding import names_nothing
 from service.editing.arithmetic import CURRENT, Arithmetic
 from service.editing.editor import AnyEditor
+from service.editing.entity.editor import Entity, EntityHyperparameters
+from service.editing.entity.relation_space import RelationSpace
 from service.editing.grace import EARLIEST, Grace, GraceHyperparameters
 from service.editing.hyperparameters import (
     Hyperparameters,
@@ -25,6 +28,7 @@ from service.editing.locate import (
     LocateEditor,
     Templates,
 )
+from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
 from service.editing.positions import subject_tokens
 from service.editing.preset_files import Preset, bundled_preset
@@ -32,6 +36,7 @@ from service.editing.splitting import Splitting
 from service.editing.tokens import prompt_of
 from service.engine.engine import Engine
 from service.errors import ConflictError, FieldError, InvalidRequestError
+from service.operations.relation_spaces import RelationSpaces
 from service.operations.statistics import Statistics
 
 CACHED = 8  # editors; each may hold a matrix [d_in, d_in] for each of its layers
@@ -49,6 +54,7 @@ class Editors:
         self,
         engine: Engine,
         statistics: Statistics,
+        spaces: RelationSpaces,
         preset: Preset,
         max_tokens_per_step: int,
     ) -> None:
@@ -57,6 +63,7 @@ class Editors:
         """
         self._engine = engine
         self._statistics = statistics
+        self._spaces = spaces
         self._presets = (bundled_preset(engine.loaded.name), preset)
         self._splitting = Splitting(max_tokens_per_step)
         self._built: OrderedDict[str, AnyEditor] = OrderedDict()
@@ -67,12 +74,48 @@ class Editors:
     def layers(self, name: str) -> tuple[int, ...]:
         """The layers whose statistics an editor needs."""
         found = self._hyperparameters(name, {})
-        return () if isinstance(found, GraceHyperparameters) else found.layers
+        return found.layers if isinstance(found, LocateHyperparameters) else ()
+
+    def space(self, name: str, advance: Advance | None = None) -> RelationSpace | None:
+        """The relation space that an editor goes by, fitted first where it is missing."""
+        found = self._hyperparameters(name, {})
+        if not isinstance(found, EntityHyperparameters):
+            return None
+        return self._spaces.of((found.layer, found.sentence_layer), advance)
+
+    def ready(self, name: str) -> bool:
+        """Whether all that an editor needs to know of the model is there."""
+        found = self._hyperparameters(name, {})
+        if isinstance(found, EntityHyperparameters):
+            return self._spaces.ready((found.layer, found.sentence_layer))
+        return self._statistics.ready(self.layers(name))
+
+    def prepare(self, name: str) -> None:
+        """Makes what is missing of it. Raises `StoppedError` when it is told to stop: what was made
+        is kept.
+        """
+        if self.space(name) is None:
+            self._statistics.of(self.layers(name))
+
+    @property
+    def doing(self) -> str | None:
+        """What is being made at the moment."""
+        return self._statistics.doing or self._spaces.doing
+
+    def stop(self) -> None:
+        """Leaves off what is being made."""
+        self._statistics.stop()
+        self._spaces.stop()
 
     def check(self, correction: Correction) -> list[FieldError]:
         """What its editor misses in a correction whose hyperparameters are right."""
         found = self._hyperparameters(correction.editor, correction.hyperparameters)
         if isinstance(found, GraceHyperparameters):
+            return []
+        if isinstance(found, EntityHyperparameters):
+            if correction.subject is not None and names_nothing(correction.subject):
+                reason = "names nothing: nearly every text has it"
+                return [FieldError("subject", reason)]
             return []
         if correction.subject is None:
             reason = f"'{correction.editor}' goes by it: name the span that the fact is about"
@@ -99,10 +142,12 @@ class Editors:
         """Waits for statistics that are still to be made."""
         found = self._hyperparameters(name, overrides)
         if isinstance(found, GraceHyperparameters):
-            return self._editor(name, found, {}, [], CURRENT)
+            return self._grace(found)
+        if isinstance(found, EntityHyperparameters):
+            return self._entity(found, self._spaces.of((found.layer, found.sentence_layer)))
         statistics = self._statistics.of(found.layers)
         templates = self._statistics.templates(found.context_tokens)
-        return self._editor(name, found, statistics, templates, CURRENT)
+        return self._locate(name, found, statistics, templates, CURRENT)
 
     def recorded(self, batch: Batch, *, repaired: bool = False) -> AnyEditor:
         """The editor that a batch was made by; `repaired` with today's rule of insertion. Raises
@@ -110,10 +155,12 @@ class Editors:
         """
         found = self._recorded(batch, repaired=repaired)
         if isinstance(found, GraceHyperparameters):
-            return self._editor(batch.editor, found, {}, [], CURRENT)
+            return self._grace(found)
+        if isinstance(found, EntityHyperparameters):
+            return self._entity(found, None)
         statistics = self._statistics.recorded(batch.hyperparameters.get(STATISTICS, {}))
         templates = batch.hyperparameters.get(TEMPLATES, [])
-        return self._editor(batch.editor, found, statistics, templates, _arithmetic_of(batch))
+        return self._locate(batch.editor, found, statistics, templates, _arithmetic_of(batch))
 
     def _recorded(self, batch: Batch, *, repaired: bool = False) -> Hyperparameters:
         chosen = {n: v for n, v in batch.hyperparameters.items() if n not in BESIDE_HYPERPARAMETERS}
@@ -123,28 +170,49 @@ class Editors:
 
     def _hyperparameters(self, name: str, overrides: Mapping[str, Any]) -> Hyperparameters:
         quantization = self._engine.loaded.quantization
-        if quantization is not None and name != Grace.name:
+        if quantization is not None and name in METHODS:
             reason = (
                 f"'{name}' changes weights, and this model's are in {quantization}: only "
-                f"'{Grace.name}' edits a quantised model"
+                f"'{Grace.name}' and '{Entity.name}' edit a quantised model"
             )
             raise InvalidRequestError([FieldError("editor", reason)])
         presets = [preset.of(name) for preset in self._presets]
         return hyperparameters_of(self._engine.loaded.model, name, *presets, overrides)
 
-    def _editor(
+    def _grace(self, found: GraceHyperparameters) -> AnyEditor:
+        model = self._engine.loaded.model
+        return self._kept([found], lambda: Grace(model, found, self._splitting))
+
+    def _entity(self, found: EntityHyperparameters, space: RelationSpace | None) -> AnyEditor:
+        loaded = self._engine.loaded
+        return self._kept(
+            [found, None if space is None else space.digest],
+            lambda: Entity(loaded.model, loaded.tokenizer, found, space, self._splitting),
+        )
+
+    def _locate(
         self,
         name: str,
-        found: Hyperparameters,
+        found: LocateHyperparameters,
         statistics: Mapping[int, KeyStatistics],
         templates: Templates,
         arithmetic: Arithmetic,
     ) -> AnyEditor:
+        model = self._engine.loaded.model
         digests = [s.digest for s in statistics.values()]
-        key = json.dumps([name, repr(found), digests, templates, arithmetic])
+        return self._kept(
+            [name, found, digests, templates, arithmetic],
+            lambda: LocateEditor(
+                model, METHODS[name], found, statistics, templates, self._splitting, arithmetic
+            ),
+        )
+
+    def _kept(self, made_of: Sequence[object], build: Callable[[], AnyEditor]) -> AnyEditor:
+        """The editor that was built of the same before, or a new one."""
+        key = repr(made_of)
         with self._lock:
             known = self._built.get(key)
-        built = known or self._new(name, found, statistics, templates, arithmetic)
+        built = known or self._new(build)
         with self._lock:
             # Another thread may have built the same meanwhile: all use one, and what it keeps.
             editor = self._built.setdefault(key, built)
@@ -153,22 +221,10 @@ class Editors:
                 self._built.popitem(last=False)
         return editor
 
-    def _new(
-        self,
-        name: str,
-        found: Hyperparameters,
-        statistics: Mapping[int, KeyStatistics],
-        templates: Templates,
-        arithmetic: Arithmetic,
-    ) -> AnyEditor:
+    def _new(self, build: Callable[[], AnyEditor]) -> AnyEditor:
         """Waits for passes that go on."""
-        model = self._engine.loaded.model
         with self._engine.still():
-            if isinstance(found, GraceHyperparameters):
-                return Grace(model, found, self._splitting)
-            return LocateEditor(
-                model, METHODS[name], found, statistics, templates, self._splitting, arithmetic
-            )
+            return build()
 
 
 def _arithmetic_of(batch: Batch) -> Arithmetic:

@@ -9,7 +9,7 @@ from service.domain.batches import Batch
 from service.domain.edits import Edit
 from service.domain.states import SETTLED, EditState
 from service.domain.versions import Version
-from service.editing.grace import Grace
+from service.editing.methods import METHODS
 from service.engine.hits import Hits
 from service.operations.wakeups import Wakeups
 from service.storage.log import Log
@@ -76,7 +76,7 @@ class Insights:
 
     def hits(self, edit_id: int, owner: str | None = None) -> EditHits:
         edit = self._queue.get(edit_id, owner)
-        if edit.correction.editor != Grace.name:
+        if edit.correction.editor in METHODS:
             return EditHits(edit_id, None, self._hits.since, SUMMED)
         return EditHits(edit_id, self._hits.of(edit_id), self._hits.since)
 

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jinja2 import TemplateError
 
-from service.domain.edits import Correction, Edit, Format
+from service.domain.edits import Correction, Edit, Format, place_of
+from service.domain.subject_finding import found_subject
+from service.editing.entity.editor import Entity
 from service.engine.engine import Engine
 from service.engine.loading import NO_TEMPLATE
 from service.errors import FieldError, InvalidRequestError
@@ -17,6 +19,9 @@ from service.operations.wakeups import Wakeups
 from service.storage.queue import EditQueue
 
 logger = logging.getLogger(__name__)
+
+TAKEN = "no subject is given: '{}' is taken for it"
+NO_SUBJECT = "no subject is given, and none is found: the edit answers its phrasings word for word"
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,14 @@ class Intake:
         except TemplateError as error:
             return [FieldError("format", f"the model's chat template refuses it: {error}")]
 
+    def completed(self, correction: Correction) -> Correction:
+        """With the subject that its editor goes by, where it names none and one is found."""
+        if correction.editor != Entity.name or correction.subject is not None:
+            return correction
+        found = found_subject(correction.prompt, correction.paraphrases)
+        warning = NO_SUBJECT if found is None else TAKEN.format(found)
+        return replace(correction, subject=found, warnings=(*correction.warnings, warning))
+
     def _faults(self, correction: Correction) -> list[FieldError]:
         try:
             self._family.check(correction)
@@ -74,6 +87,8 @@ class Intake:
             target = "" if wrong_target else correction.target_new
             errors += self._check_prompt(field, text, target, correction)
         for i, text in enumerate(correction.neighborhood):
+            if place_of(text, correction.format) in correction.places:
+                errors.append(FieldError(f"neighborhood[{i}]", "is a phrasing of the edit itself"))
             errors += self._check_prompt(f"neighborhood[{i}]", text, "", correction)
         return errors
 

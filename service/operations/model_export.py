@@ -8,6 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from service.editing.architectures import down_projection_of, set_weight, weight_of
 from service.editing.codebook import Codebook
+from service.editing.entity.book import EntityBook
 from service.editing.gates import Gate
 from service.editing.hook_layer import HookLayers
 from service.editing.overlays import Overlay
@@ -31,7 +32,7 @@ def check_target(target: Path) -> None:
 
 def plain(state: Overlay | None, version: int) -> HookLayers | None:
     """The state, if weights can hold it; else raises `StartupError`."""
-    if isinstance(state, Codebook):
+    if isinstance(state, Codebook | EntityBook):
         raise StartupError(
             f"version {version} holds a codebook, which answers inside its radii alone: no weight "
             "can hold it"

@@ -12,10 +12,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from service.editing.accumulation import Accumulation
+from service.editing.entity.relation_space import RelationSpace
 from service.editing.key_statistics import KeyStatistics
 from service.errors import StartupError
 from service.storage.files import write_whole
 
+NUMBERS = ("layer", "sentence_layer", "asked_radius", "decoded_radius")
 PREFIX = 16  # characters of the fingerprint that name the folder
 
 
@@ -81,6 +83,25 @@ class StatisticsStore:
         ends = torch.tensor([len(text) for text in texts]).cumsum(dim=0)
         tokens = torch.tensor([token for text in texts for token in text])
         self._write(self._folder / "samples.safetensors", {"tokens": tokens, "ends": ends})
+
+    def load_space(self, source: str, layer: int, sentence_layer: int) -> RelationSpace | None:
+        """Raises `StartupError` for a file of another model."""
+        found = self._read(self._space_file(source, layer, sentence_layer))
+        if found is None:
+            return None
+        numbers = {name: float(found.pop(name)) for name in NUMBERS}
+        return RelationSpace.read(numbers, found)
+
+    def save_space(self, source: str, space: RelationSpace) -> None:
+        numbers = {
+            name: torch.tensor(number, dtype=torch.float64)
+            for name, number in space.numbers().items()
+        }
+        file = self._space_file(source, space.layer, space.sentence_layer)
+        self._write(file, {**space.tensors(), **numbers})
+
+    def _space_file(self, source: str, layer: int, sentence_layer: int) -> Path:
+        return self._folder / source / f"relations-{layer}-{sentence_layer}.safetensors"
 
     def _layer_file(self, source: str, layer: int) -> Path:
         return self._folder / source / f"layer-{layer}.safetensors"

@@ -19,6 +19,7 @@ from service.editing.grace import Grace, GraceHyperparameters
 from service.editing.hyperparameters import hyperparameters_of
 from service.editing.key_statistics import KeyStatistics
 from service.editing.locate import LocateEditor
+from service.editing.locate_hyperparameters import LocateHyperparameters
 from service.editing.methods import METHODS
 from service.editing.requests import EditRequest, FactRequest, SubjectText
 from tests.bench.machine import device
@@ -73,6 +74,7 @@ def _editor(model: PreTrainedModel, name: str) -> AnyEditor:
     found = hyperparameters_of(model, name, {"steps": STEPS, "stop_loss": 0.0})
     if isinstance(found, GraceHyperparameters):
         return Grace(model, found)
+    assert isinstance(found, LocateHyperparameters)
     widths = {n: weight_of(down_projection_of(model, n)).shape[1] for n in found.layers}
     statistics = {
         n: KeyStatistics("nothing", torch.eye(width), torch.randn(KEYS, width), KEYS)

@@ -8,6 +8,7 @@ from service.domain.versions import VersionKind
 from service.editing.changes import Change, encode
 from service.editing.codebook import Codebook
 from service.editing.codebook_change import CodebookChange
+from service.editing.hook_layer import HookLayers
 from service.editing.hooks_change import HooksChange
 from service.editing.overlays import BASE_CHECKSUM, Overlay, checksum_of
 from service.engine.loading import LoadedModel
@@ -42,4 +43,5 @@ def _change(overlay: Overlay) -> Change:
     if isinstance(overlay, Codebook):
         assert overlay.site is not None
         return CodebookChange(overlay.site, (), overlay.rows(range(len(overlay))))
+    assert isinstance(overlay, HookLayers)
     return HooksChange(overlay.gate, overlay.layers, ())

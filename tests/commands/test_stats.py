@@ -1,8 +1,10 @@
 """`errata stats`."""
 
 import json
+import shutil
 from pathlib import Path
 
+from tests.models import atlas_statistics
 from tests.processes import errata
 
 
@@ -45,3 +47,16 @@ def test_what_is_refused_says_the_figures(tmp_path: Path) -> None:
     missing = stats(tmp_path, "--layers", "0", ERRATA_STATISTICS_TEXT=str(tmp_path / "none"))
     assert missing[0] == 1
     assert "can't be read" in missing[2]
+
+
+def test_a_relation_space_is_fitted_once_and_shown(tmp_path: Path) -> None:
+    shutil.copytree(atlas_statistics(), tmp_path / "statistics")
+    (file,) = tmp_path.glob("statistics/*/questions-*/relations-3-1.safetensors")
+    written = file.stat().st_mtime_ns
+    code, printed, _ = stats(tmp_path, "--editor", "entity", "--json")
+    assert code == 0
+    (row,) = json.loads(printed)
+    assert (row["layer"], row["sentence_layer"]) == (3, 1)
+    assert 0 < row["decoded_radius"] < row["asked_radius"] < 1
+    assert file.stat().st_mtime_ns == written
+    assert row["sha256"][:12] in stats(tmp_path, "--editor", "entity")[1]

@@ -9,7 +9,9 @@ import pytest
 
 from service.editing.editor import AnyEditor
 from service.editing.preset_files import Preset
+from service.editing.splitting import Splitting
 from service.operations.editors import CACHED, Editors
+from service.operations.relation_spaces import RelationSpaces
 from service.operations.statistics import Statistics
 from service.storage.statistics import StatisticsStore
 from tests.models import atlas_engine
@@ -19,8 +21,10 @@ WITHIN_S = 20.0
 
 @pytest.fixture
 def editors(tmp_path: Path) -> Editors:
-    statistics = Statistics(atlas_engine(), StatisticsStore(tmp_path, "f" * 64), None, multiplier=1)
-    return Editors(atlas_engine(), statistics, Preset(), max_tokens_per_step=512)
+    engine, store = atlas_engine(), StatisticsStore(tmp_path, "f" * 64)
+    statistics = Statistics(engine, store, None, multiplier=1)
+    spaces = RelationSpaces(engine, store, Splitting())
+    return Editors(engine, statistics, spaces, Preset(), max_tokens_per_step=512)
 
 
 def of_radius(editors: Editors, radius: float) -> AnyEditor:

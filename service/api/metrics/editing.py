@@ -9,6 +9,7 @@ from service.domain.ports import Running
 from service.domain.states import EditState
 from service.domain.versions import VersionKind
 from service.editing.codebook import Codebook
+from service.editing.entity.book import EntityBook
 from service.operations.overlays import Overlays
 from service.operations.phases import Phases
 from service.storage.census import Census, Count
@@ -26,7 +27,7 @@ def editing(phases: Phases, overlays: Overlays, worker: Running | None) -> Itera
     )
     current = overlays.current
     state = current.state
-    entries = len(state.owners) if isinstance(state, Codebook) else 0
+    entries = len(state) if isinstance(state, Codebook | EntityBook) else 0
     yield gauge("errata_version", "the version that answers", current.version)
     yield gauge("errata_codebook_entries", "of that version", entries)
     lease = None if worker is None else worker.lease

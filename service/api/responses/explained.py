@@ -20,6 +20,7 @@ class FiringOut(BaseModel):
     )
     distance: float | None = Field(None, description="of a codebook: to the nearest entry's key")
     radius: float | None = Field(None, description="of a codebook: the entry's deferral radius")
+    subject: str | None = Field(None, description="of `entity`: what the text had to name")
     z_score: float | None = Field(None, description="of gated hook layers")
     alpha: float | None = Field(None, description="of gated hook layers: the least z-score to fire")
 
@@ -37,6 +38,7 @@ class FiringOut(BaseModel):
                 edits=list(firing.edits),
                 distance=firing.distance,
                 radius=firing.radius,
+                subject=firing.subject,
                 z_score=firing.z_score,
                 alpha=firing.alpha,
             )
