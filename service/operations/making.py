@@ -78,7 +78,7 @@ class Making:
                     endings |= dict.fromkeys((target.edit_id for target in targets), ending)
                     continue
                 after = examine(self._engine, overlay, requests, sparing=False)
-            missed = [edit_id for edit_id, finding in after.items() if not finding.prompt.reached]
+            missed = [edit_id for edit_id, finding in after.items() if not finding.said]
             if not missed or not editor.exact:
                 break
             # What was true before may no longer be so beside the batch's other edits.
