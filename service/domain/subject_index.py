@@ -25,7 +25,8 @@ def normal(text: str) -> str:
 class SubjectIndex:
     """Immutable: `with_subjects` returns another one."""
 
-    by_head: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # normal subjects
+    # Normal subjects by their first two pieces, or their only one: many begin with "the".
+    by_head: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     longest: int = 0  # characters of the longest of them
 
     def with_subjects(self, subjects: Iterable[str]) -> "SubjectIndex":
@@ -56,17 +57,20 @@ class SubjectIndex:
         return frozenset(named)
 
     def _spans(self, text: str, whole: bool) -> Iterator[tuple[int, int]]:
-        for start, head in _heads(text):
+        starts = list(_starts(text))
+        for number, (start, piece) in enumerate(starts):
             if start == 0 and not whole:
                 continue
-            for subject in self.by_head.get(head, ()):
-                end = start + len(subject)
-                if text.startswith(subject, start) and not _goes_on(text, end):
-                    yield start, end
+            following = tuple(one for _, one in starts[number + 1 : number + 2])
+            for head in {(piece,), (piece, *following)}:
+                for subject in self.by_head.get(head, ()):
+                    end = start + len(subject)
+                    if text.startswith(subject, start) and not _continues(text, end):
+                        yield start, end
 
 
-def _heads(text: str) -> Iterator[tuple[int, str]]:
-    """Where a subject may begin, and what the first piece of it is."""
+def _starts(text: str) -> Iterator[tuple[int, str]]:
+    """Where a subject may begin, and the piece of text that begins there."""
     for piece in _PIECES.finditer(text):
         start, letters = piece.start(), piece.group()
         if letters.isascii():
@@ -79,14 +83,16 @@ def _heads(text: str) -> Iterator[tuple[int, str]]:
             yield at, text[at:until]
 
 
-def _head(subject: str) -> str:
-    return next(_heads(subject))[1]
+def _head(subject: str) -> tuple[str, ...]:
+    return tuple(piece for _, piece in itertools.islice(_starts(subject), 2))
 
 
 def _continues(text: str, at: int) -> bool:
     """Whether the character there goes on with a word."""
-    return at > 0 and text[at - 1] != " " and are_joined(text[at - 1], text[at])
-
-
-def _goes_on(text: str, end: int) -> bool:
-    return end < len(text) and are_joined(text[end - 1], text[end])
+    if not 0 < at < len(text):
+        return False
+    left, right = text[at - 1], text[at]
+    # Most texts are ASCII, of which the answer is had at once.
+    if left.isascii() and right.isascii():
+        return left.isalnum() and right.isalnum()
+    return are_joined(left, right)

@@ -5,7 +5,10 @@ import pytest
 from service.domain.subject_index import SubjectIndex, normal
 
 INDEX = SubjectIndex().with_subjects(
-    map(normal, ["France", "New York", "York", "東京", "U.S. government", "हिन्दी", "Saint-Denis"])
+    map(
+        normal,
+        ["France", "New York", "York", "東京", "U.S. government", "हिन्दी", "Saint-Denis", "Saint"],
+    )
 )
 
 
@@ -21,6 +24,7 @@ INDEX = SubjectIndex().with_subjects(
         ("हिन्दी में", {"हिन्दी"}),
         ("हिन्दीया", set()),
         ("to saint-denis!", {"saint-denis"}),
+        ("a saint-martin, a saint", {"saint"}),
         ("Ｆｒａｎｃｅ", {"france"}),
         ("", set()),
     ],
@@ -39,4 +43,4 @@ def test_an_index_leaves_the_one_that_it_grew_from_as_it_was() -> None:
     grown = INDEX.with_subjects(["spain", "spain"])
     assert INDEX.named_in("spain") == set()
     assert grown.named_in("spain and france") == {"spain", "france"}
-    assert grown.by_head["spain"] == ("spain",)
+    assert grown.by_head["spain",] == ("spain",)
