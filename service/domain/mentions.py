@@ -38,10 +38,12 @@ def last_sentence(text: str) -> tuple[str, str]:
     """What comes before a text's last sentence with words in it, and that sentence. A label as in
     "Answer:" is none.
     """
-    breaks = [0, *(found.end() for found in _BREAK.finditer(text))]
+    # From the last word's end on there is no sentence. In time that is linear in a hostile text.
+    end = next((i + 1 for i in range(len(text) - 1, -1, -1) if text[i].isalnum()), 0)
+    breaks = [0, *(found.end() for found in _BREAK.finditer(text, 0, end))]
     for start in reversed(breaks):
         label = _LABEL.match(text, start)
-        if _WORD.search(text, label.end() if label else start):
+        if _WORD.search(text, label.end() if label else start, end):
             return text[:start], text[start:]
     return "", text
 

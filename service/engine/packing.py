@@ -22,7 +22,6 @@ from service.engine.grid import Stretch
 from service.engine.hits import Hits
 from service.engine.packed_codebooks import Asked, answering
 from service.engine.packed_hooks import Memory, adding
-from service.engine.reading import Reading
 from service.engine.watching import Watch
 
 
@@ -57,23 +56,15 @@ def pinned(
                 if site is not None and asked is not None:
                     books[site].append(asked)
             elif isinstance(overlay, EntityBook):
-                passages = [Passage(_read(one), one.row, one.past, one.length) for one in group]
+                passages = [
+                    Passage(one.run.read(overlay), one.row, one.past, one.length) for one in group
+                ]
                 stack.enter_context(answering_entities(model, passages, watching(every)))
             else:
                 stack.enter_context(adding(model, overlay, group, memory, watching))
         for site, books_asked in books.items():
             stack.enter_context(answering(model, site, books_asked))
         yield
-
-
-def _read(stretch: Stretch) -> Reading:
-    """What the stretch's text asks, up to its end."""
-    run = stretch.run
-    if run.reading is None:
-        raise ValueError("a text under an entity book is read")
-    new = run.choices[run.reading.known - len(run.wanted.prompt) :]
-    run.reading.read([choice.token for choice in new])
-    return run.reading
 
 
 def _spots(stretches: Sequence[Stretch]) -> dict[int, Spot]:

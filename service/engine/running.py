@@ -80,8 +80,7 @@ class Run:
         self.choices: list[Choice] = []
         last = len(wanted.prompt) - 1
         self.record = Record(wanted.overlay, last) if wanted.explain else None
-        book = wanted.overlay if isinstance(wanted.overlay, EntityBook) else None
-        self.reading = None if book is None else Reading(book, wanted.prompt)
+        self._reading: Reading | None = None
         self.slot = 0  # where the engine keeps what gates must remember of it
         self.cancelled = False  # nobody waits for it any more
         self.ended: FinishReason | None = None
@@ -94,6 +93,16 @@ class Run:
     def tokens(self) -> list[int]:
         """Prompt and continuation."""
         return [*self.wanted.prompt, *(choice.token for choice in self.choices)]
+
+    def read(self, book: EntityBook) -> Reading:
+        """What the text asks of the book that it pins, up to its last token. A prompt takes time to
+        be read: in the thread that runs the model.
+        """
+        if self._reading is None:
+            self._reading = Reading(book, self.wanted.prompt)
+        new = self.choices[self._reading.known - len(self.wanted.prompt) :]
+        self._reading.read([choice.token for choice in new])
+        return self._reading
 
     def take(self, choice: Choice) -> None:
         """Takes the next token; it may end the text, which then is told."""

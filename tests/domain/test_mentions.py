@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.mentions import asked_about
+from service.domain.mentions import asked_about, last_sentence
 from service.domain.subject_index import SubjectIndex, normal
 
 INDEX = SubjectIndex().with_subjects(
@@ -25,6 +25,14 @@ INDEX = SubjectIndex().with_subjects(
 )
 def test_a_message(message: str, about: set[str]) -> None:
     assert asked_about(INDEX, frozenset(), message) == about
+
+
+@pytest.mark.parametrize("filling", ["\n", ". ", "a:\n", "' ", "\u0301", "A. "])
+def test_a_long_text_takes_no_longer_than_it_is_long(filling: str) -> None:
+    """A quadratic search would not end within the patience of a test."""
+    text = "The capital of France is" + filling * 200_000
+    before, sentence = last_sentence(text)
+    assert before + sentence == text
 
 
 @pytest.mark.parametrize(
