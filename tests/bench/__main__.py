@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.bench import editors, grace, growth, intake, memory, overload, serving, starting
+from tests.bench import editors, entity, grace, growth, intake, memory, overload, serving, starting
 from tests.bench.figure import Figure
 from tests.bench.machine import described
 
 PARTS: dict[str, Callable[[Progress], list[Figure]]] = {
     "grace": grace.run,
     "editors": editors.run,
+    "entity": entity.run,
     "growth": growth.run,
     "memory": memory.run,
     "serving": serving.run,
