@@ -211,7 +211,8 @@ def test_a_connection_string_is_not_told() -> None:
 def test_a_server_speaks_json_from_its_start_on(tmp_path: Path) -> None:
     with serving(tmp_path / "data", ERRATA_ADMIN_KEY=ADMIN_KEY) as child:
         child.answer("The currency of Bulgaria is the")
-        said = lines(child.errors.read_text())
+    # A request is told of once it has been answered: by its end a server has told of all.
+    said = lines(child.errors.read_text())
     events = [line["event"] for line in said]
     assert any("running on http://127.0.0.1:" in event for event in events)
     assert events.count("request") >= 2  # readiness, and the text

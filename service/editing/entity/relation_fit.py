@@ -20,7 +20,7 @@ RIDGE = 0.3
 # Of the other questions about an edit's subject, the share that may come within its radius: at the
 # end of a prompt, and at a token that the model itself has said, of which a text has many. Chosen
 # on records that no reported figure is made on.
-FALSE_HITS = 0.045
+FALSE_HITS = 0.03
 DECODED_FALSE_HITS = 0.005
 MOST_PAIRS = 1 << 22  # of questions that a radius is read off from
 
