@@ -30,7 +30,7 @@ class SubjectIndex:
     longest: int = 0  # characters of the longest of them
 
     def with_subjects(self, subjects: Iterable[str]) -> "SubjectIndex":
-        """With these too, each `normal` and not empty."""
+        """Returns one that has these too, each `normal` and not empty."""
         by_head = dict(self.by_head)
         longest = self.longest
         for subject in subjects:

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from service.editing.codebook import Codebook, Label, Replacement, Rows, Site, Target
 from service.editing.codebook_checks import NO_TOKEN, SPELLED, check_codebook
+from service.editing.growth import entries_over
 from service.editing.model_shape import ModelShape
 from service.editing.outlines import CodebookOutline, Outline, outline_of
 from service.errors import ArtifactFaultError
@@ -48,13 +49,7 @@ class CodebookChange:
                 raise ArtifactFaultError(
                     "site", f"is {self.site}, and its parent's is {parent.site}"
                 )
-        added = sum(row >= known for row in index)
-        # They ascend: the last one tells whether all are there.
-        if added and index[-1] != known + added - 1:
-            raise ArtifactFaultError(
-                "rows.index", f"leaves a gap behind its parent's {known} entries"
-            )
-        return CodebookOutline(self.site, known + added)
+        return CodebookOutline(self.site, entries_over(known, index))
 
     def header(self) -> dict[str, Any]:
         return {"format": FORMAT, "site": asdict(self.site)}

@@ -20,6 +20,7 @@ from service.editing.architectures import architecture_of, layers_of
 from service.editing.codebook import Codebook, Draft, Replacement, Rule, Scope, Site, Target
 from service.editing.codebook_change import CodebookChange
 from service.editing.descent import descend
+from service.editing.growth import metrics_of
 from service.editing.prefixes import Text
 from service.editing.requests import EditRequest, Phrasing, edit_request, templated
 from service.editing.splitting import Splitting
@@ -177,9 +178,7 @@ class Grace:
     ) -> dict[str, Any]:
         """How the codebook grew."""
         old, new = parent or Codebook.empty(), state or Codebook.empty()
-        added = len(new) - len(old)
-        changed = len(new.difference(old).index) - added
-        return {"entries": len(new), "entries_added": added, "entries_changed": changed}
+        return metrics_of(len(old), len(new), new.difference(old).index)
 
     def _watched(self, table: ValueTable) -> tuple[Tensor, Tensor]:
         """The module's inputs [q, d_key], on the CPU, and outputs [q, d_value] at the table's

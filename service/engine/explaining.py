@@ -76,7 +76,7 @@ class Record:
             self._firings[spot.index, layer] = firing
 
     def went_on(self, spot: Spot, layer: int, edit: int) -> None:
-        """With an answer of an entity book that was begun at a token before."""
+        """An answer of an entity book goes on that was begun at a token before."""
         self._firings[spot.index, layer] = Firing(spot.index, spot.token, layer, (edit,))
 
     def opened(self, spot: Spot, layer: int, z_score: float, alpha: float, key: Tensor) -> None:

@@ -47,7 +47,6 @@ def pinned(
     for one in stretches:
         if one.run.wanted.overlay is not None:
             groups[one.run.wanted.overlay].append(one)
-    every = torch.arange(sum(one.length for one in stretches))
     books: defaultdict[Site, list[Asked]] = defaultdict(list)
     with ExitStack() as stack:
         for overlay, group in groups.items():
@@ -56,10 +55,11 @@ def pinned(
                 if site is not None and asked is not None:
                     books[site].append(asked)
             elif isinstance(overlay, EntityBook):
+                rows = torch.arange(sum(one.length for one in stretches))
                 passages = [
                     Passage(one.run.read(overlay), one.row, one.past, one.length) for one in group
                 ]
-                stack.enter_context(answering_entities(model, passages, watching(every)))
+                stack.enter_context(answering_entities(model, passages, watching(rows)))
             else:
                 stack.enter_context(adding(model, overlay, group, memory, watching))
         for site, books_asked in books.items():

@@ -146,8 +146,7 @@ class Reading:
         self._earlier = self.book.index.named_in(normal(before))
         if not self._earlier:
             return
-        start = self._asking.message(self._tokens[: place + 1])
-        message = self._asking.text(self._tokens[start : place + 1])
+        message = self._asking.message_text(self._tokens, place)
         subjects = asked_about(self.book.index, self._earlier, message)
         if subjects:
             sentence = self._asking.sentence(self._tokens, place)

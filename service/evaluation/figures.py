@@ -71,7 +71,7 @@ def share(hits: Sequence[bool]) -> float | None:
 
 
 def harmonic_mean(shares: Iterable[float | None]) -> float:
-    """Of those shares that there are; 0 if there are none, or one of them is 0."""
+    """The harmonic mean of those shares that there are; 0 if there are none, or one is 0."""
     there = [share for share in shares if share is not None]
     if not there or min(there) == 0:
         return 0.0

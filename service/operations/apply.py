@@ -223,7 +223,7 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def _probability(finding: Finding) -> float:
-    """Of the target after the prompt, in its first form."""
+    """How likely the target is after the prompt, in its first form."""
     return math.exp(finding.prompts[0].score.logprob)
 
 

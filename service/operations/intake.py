@@ -54,7 +54,7 @@ class Intake:
 
     @property
     def default_format(self) -> EditFormat:
-        """Of corrections that name none."""
+        """The format that corrections get which name none."""
         return EditFormat.BOTH if self._engine.loaded.chats else EditFormat.PLAIN
 
     def check(self, correction: Correction) -> list[FieldError]:
@@ -67,7 +67,7 @@ class Intake:
             return [FieldError("format", f"the model's chat template refuses it: {error}")]
 
     def completed(self, correction: Correction) -> Correction:
-        """With the subject that its editor goes by, where it names none and one is found."""
+        """Adds the subject that its editor goes by, where it names none and one is found."""
         if correction.editor != Entity.name or correction.subject is not None:
             return correction
         found = found_subject(correction.prompt, correction.paraphrases)

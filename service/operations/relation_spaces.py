@@ -4,7 +4,7 @@ import threading
 
 import torch
 
-from service.domain.progress import Advance
+from service.domain.progress import Advance, quiet
 from service.editing.entity.asking import Asking
 from service.editing.entity.relation_fit import fit
 from service.editing.entity.relation_space import RelationSpace
@@ -45,7 +45,7 @@ class RelationSpaces:
             found = self._load(layers)
             if found is None:
                 try:
-                    found = self._fit(layers, advance or _quiet)
+                    found = self._fit(layers, advance or quiet)
                 finally:
                     self.doing = None
                 self._store.save_space(self._source, found)
@@ -82,7 +82,3 @@ class RelationSpaces:
         advance(what, len(questions), len(questions))
         states, means = (torch.cat(side) for side in zip(*features, strict=True))
         return fit(*layers, questions, states, means)
-
-
-def _quiet(_what: str, _done: int, _total: int) -> None:
-    """Nobody asked."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from service.domain.progress import Advance
+from service.domain.progress import Advance, quiet
 from service.editing.architectures import down_projection_of, weight_of
 from service.editing.key_statistics import KeyStatistics
 from service.editing.samples import SEED, sample, start_token, templates_of
@@ -62,7 +62,7 @@ class Statistics:
             try:
                 missing = self._missing(layers)
                 if missing:
-                    self._make(missing, advance or _quiet)
+                    self._make(missing, advance or quiet)
             finally:
                 self.doing = None
         found = {number: self._load(self._source, number) for number in layers}
@@ -86,13 +86,13 @@ class Statistics:
     def templates(self, tokens: int) -> list[list[str]]:
         """Context templates, of `tokens` tokens of the model's own text."""
         with self._lock:
-            texts = self._probes(self._samples(1, _quiet))
+            texts = self._probes(self._samples(1, quiet))
             return templates_of(self._loaded.tokenizer, texts, tokens)
 
     def probe(self) -> list[tuple[int, ...]]:
         """Some texts that no edit is about, as token ids."""
         with self._lock:
-            return self._probes(self._unrelated(TEXT_TOKENS * PROBE_TEXTS, _quiet))[:PROBE_TEXTS]
+            return self._probes(self._unrelated(TEXT_TOKENS * PROBE_TEXTS, quiet))[:PROBE_TEXTS]
 
     def stop(self) -> None:
         self._stopping.set()
@@ -190,7 +190,3 @@ def _name_of(text: Path | None) -> str:
         raise StartupError(
             f"ERRATA_STATISTICS_TEXT {text} can't be read: {error.strerror}"
         ) from error
-
-
-def _quiet(_what: str, _done: int, _total: int) -> None:
-    """Nobody asked."""

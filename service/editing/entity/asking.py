@@ -21,7 +21,7 @@ class Junction(IntEnum):
 
 
 class Asking:
-    """Of one tokenizer. Safe to use from any thread."""
+    """Reads the tokens of one tokenizer. Safe to use from any thread."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
@@ -32,7 +32,7 @@ class Asking:
         self._is_blank = cache(lambda token: not self.text([token]).strip())
 
     def junction(self, tokens: Sequence[int]) -> Junction:
-        """Of an answer that follows these tokens."""
+        """Returns what an answer that follows these tokens joins on to."""
         if self._ends_turn(tokens):
             return Junction.CHAT
         return Junction.SPACED if self.text(tokens[-1:])[-1:].isspace() else Junction.BARE
@@ -48,13 +48,18 @@ class Asking:
         return last
 
     def message(self, tokens: Sequence[int]) -> int:
-        """Where the last message of these tokens begins: behind the last special token."""
+        """The index at which the last message begins: behind the last special token."""
         marks = (i for i in range(len(tokens) - 1, -1, -1) if tokens[i] in self._special)
         return next(marks, -1) + 1
 
+    def message_text(self, tokens: Sequence[int], place: int) -> str:
+        """The last message up to the token `place`."""
+        asked = tokens[: place + 1]
+        return self.text(asked[self.message(asked) :])
+
     def sentence(self, tokens: Sequence[int], place: int) -> int:
-        """Where the last sentence up to the token `place` begins; not with the text's first token,
-        whose state is of no text, if there is another one.
+        """The index at which the last sentence up to the token `place` begins; not that of the
+        text's first token, whose state is of no text, if there is another one.
         """
         start = self.message(tokens[: place + 1])
         before, _ = last_sentence(self.text(tokens[start : place + 1]))

@@ -101,13 +101,6 @@ class EntityBook:
             hasher.update(digest)
         return hasher.hexdigest()
 
-    @property
-    def owners(self) -> tuple[int, ...]:
-        """Ids of the edits whose answers its entries give, entry by entry."""
-        return tuple(
-            self.answers[next(a for a in entry.given if a != NONE)].owner for entry in self.entries
-        )
-
     def read_by(self, asking: Asking) -> "EntityBook":
         """The same book, ready to answer in texts."""
         return replace(self, asking=asking)

@@ -15,6 +15,7 @@ from service.editing.entity.book import Answer, EntityBook, Entry, Label, Rows
 from service.editing.entity.checks import SPACE, check_entity
 from service.editing.entity.insertion import Target
 from service.editing.entity.relation_space import RelationSpace
+from service.editing.growth import entries_over
 from service.editing.model_shape import ModelShape
 from service.editing.outlines import EntityOutline, Outline, outline_of
 from service.errors import ArtifactFaultError
@@ -47,16 +48,11 @@ class EntityChange:
         entries, answers = (0, 0) if parent is None else (parent.entries, parent.answers)
         if parent is not None and parent.space != self.space.digest:
             raise ArtifactFaultError("space", "is another one than its parent's")
-        added = sum(row >= entries for row in index)
-        # They ascend: the last one tells whether all are there.
-        if added and index[-1] != entries + added - 1:
-            raise ArtifactFaultError(
-                "rows.index", f"leaves a gap behind its parent's {entries} entries"
-            )
+        entries = entries_over(entries, index)
         answers += len(rows.answers)
         if any(given >= answers for entry in rows.entries for given in entry.given):
             raise ArtifactFaultError("rows.given", f"names more than the {answers} answers")
-        return EntityOutline(self.space.digest, entries + added, answers)
+        return EntityOutline(self.space.digest, entries, answers)
 
     def header(self) -> dict[str, Any]:
         return {

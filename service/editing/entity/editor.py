@@ -19,6 +19,7 @@ from service.editing.entity.head_values import head_values
 from service.editing.entity.insertion import Target, insert
 from service.editing.entity.relation_space import RelationSpace, distances
 from service.editing.entity.states import Asked, features_of, head_inputs
+from service.editing.growth import metrics_of
 from service.editing.requests import EditRequest, Phrasing, edit_request, templated
 from service.editing.splitting import Splitting
 from service.errors import EditingError
@@ -120,11 +121,11 @@ class Entity:
         )
         found = space.keys(*features)
         keys, others = found[: len(given)], found[len(given) :]
-        values = iter(self._values(requests))
+        answers_of = [_answers(self._asking, request) for request in requests]
+        values = iter(self._values(answers_of))
         targets, errors = [], []
-        for number, request in enumerate(requests):
+        for number, (request, answers) in enumerate(zip(requests, answers_of, strict=True)):
             own = [i for i, q in enumerate(given) if q.edit == number]
-            answers = _answers(self._asking, request)
             target = Target(
                 edit_id=request.edit_id,
                 space=space,
@@ -165,17 +166,14 @@ class Entity:
     ) -> dict[str, Any]:
         """How the book grew."""
         old, new = parent or EntityBook.empty(), state or EntityBook.empty()
-        added = len(new) - len(old)
-        changed = len(new.difference(old).index) - added
-        return {"entries": len(new), "entries_added": added, "entries_changed": changed}
+        return metrics_of(len(old), len(new), new.difference(old).index)
 
     def _question(
         self, number: int, subject: str | None, tokens: tuple[int, ...], own: EditRequest | None
     ) -> _Question:
         """`own`: of a phrasing; one that does not ask about the subject is met word for word."""
         asked = Asked.of(self._asking, tokens)
-        start = self._asking.message(tokens[: asked.place + 1])
-        message = self._asking.text(tokens[start : asked.place + 1])
+        message = self._asking.message_text(tokens, asked.place)
         named: frozenset[str] = frozenset()
         if subject is not None:
             index = SubjectIndex().with_subjects([normal(subject)])
@@ -217,12 +215,12 @@ class Entity:
                 )
         return None
 
-    def _values(self, requests: Sequence[EditRequest]) -> list[Tensor]:
+    def _values(self, answers_of: Sequence["Answers"]) -> list[Tensor]:
         """[tokens, d] of each answer of each request, in order."""
         texts = [
             (phrasing.prompt, phrasing.learned)
-            for request in requests
-            for phrasing in _answers(self._asking, request).values()
+            for answers in answers_of
+            for phrasing in answers.values()
         ]
         tokens = [token for _, label in texts for token in label]
         found = head_values(
@@ -236,8 +234,11 @@ class Entity:
         return list(found.split([len(label) for _, label in texts]))
 
 
-def _answers(asking: Asking, request: EditRequest) -> Mapping[tuple[Junction, Label], Phrasing]:
-    """What is to be said at which junction, and the first phrasing that says so."""
+# What is to be said at which junction, and the first phrasing that says so.
+Answers = Mapping[tuple[Junction, Label], Phrasing]
+
+
+def _answers(asking: Asking, request: EditRequest) -> Answers:
     found: dict[tuple[Junction, Label], Phrasing] = {}
     for phrasing in request.phrasings:
         found.setdefault((asking.junction(phrasing.prompt), phrasing.learned), phrasing)

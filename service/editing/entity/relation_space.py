@@ -18,8 +18,8 @@ class Projection:
     center: Tensor  # [k] float32: where the average question is projected to
 
     def directions(self, features: Tensor) -> Tensor:
-        """Of features [n, f], on the CPU: [n, k] of length 1, each the same whatever else is asked
-        for with it.
+        """Projects features [n, f], on the CPU, to [n, k] of length 1, each the same whatever else
+        is asked for with it.
         """
         # One product a question: the sums of a matrix product depend on how many rows it has.
         rows = [question @ self.matrix for question in features.float()]
