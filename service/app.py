@@ -34,6 +34,7 @@ from service.engine.loading import LoadedModel, load_model
 from service.errors import InvalidRequestError, StartupError
 from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
+from service.operations.comparing import Comparing
 from service.operations.edge_entries import tell_edge_entries
 from service.operations.editors import Editors
 from service.operations.family import Family
@@ -47,7 +48,6 @@ from service.operations.key_use import KeyUse
 from service.operations.making import Making
 from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
-from service.operations.probing import Probing
 from service.operations.reading import Reading
 from service.operations.relation_spaces import RelationSpaces
 from service.operations.replay import Replay
@@ -180,7 +180,7 @@ def build(
         history=History(
             Replay(engine, editors, store, artifacts, overlays),
             family,
-            Probing(engine, settings.max_generations),
+            Comparing(engine, settings.max_generations),
             store,
             queue,
             artifacts,

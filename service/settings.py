@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         1.5,
         gt=1.0,
         allow_inf_nan=False,
-        description="a batch that raises a probe text's perplexity further is not published",
+        description="a batch that raises the perplexity of unrelated text further is not published",
     )
     max_batch: int = Field(32, ge=1, le=1_024, description="edits applied together, at most")
     linger_ms: int = Field(

@@ -174,13 +174,13 @@ def _print_preview(preview: dict[str, Any]) -> None:
         ["edit", "prompt", "now", "after", "differs"],
         [
             (
-                probe["edit_id"],
-                probe["prompt"],
-                probe["now"],
-                probe["after"],
-                "yes" if probe["differs"] else "no",
+                one["edit_id"],
+                one["prompt"],
+                one["now"],
+                one["after"],
+                "yes" if one["differs"] else "no",
             )
-            for probe in preview["probes"]
+            for one in preview["comparisons"]
         ],
     )
 

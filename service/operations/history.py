@@ -12,11 +12,11 @@ from service.domain.versions import Active, Version
 from service.editing.overlays import checksum_of
 from service.errors import StaleVersionError
 from service.operations.changes import Change
+from service.operations.comparing import MOST_COMPARED, Comparing
 from service.operations.family import Family
 from service.operations.overlays import Overlays
 from service.operations.past import Past
 from service.operations.preview import Preview
-from service.operations.probing import MOST_PROBES, Probing
 from service.operations.replay import Replay
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
@@ -33,7 +33,7 @@ class History:
         self,
         replay: Replay,
         family: Family,
-        probing: Probing,
+        comparing: Comparing,
         log: Log,
         queue: EditQueue,
         artifacts: ArtifactStore,
@@ -42,7 +42,7 @@ class History:
     ) -> None:
         self._replay = replay
         self._family = family
-        self._probing = probing
+        self._comparing = comparing
         self._log = log
         self._queue = queue
         self._artifacts = artifacts
@@ -108,13 +108,13 @@ class History:
             effect = past.effect(wanted)
         changed = sorted({*effect.rolled_back.edit_ids, *effect.restored.edit_ids})
         if not changed:  # none is taken out or put back: all are held otherwise, as by a repair
-            changed = sorted(past.edit_ids(MOST_PROBES))
-        edits = [self._queue.get(edit) for edit in changed[:MOST_PROBES]]
+            changed = sorted(past.edit_ids(MOST_COMPARED))
+        edits = [self._queue.get(edit) for edit in changed[:MOST_COMPARED]]
         return Preview(
             version=past.last + 1,
             checksum=checksum_of(replayed.state),
             effect=effect,
-            probes=self._probing(edits, now.overlay, replayed.state),
+            comparisons=self._comparing(edits, now.overlay, replayed.state),
         )
 
     @contextmanager
