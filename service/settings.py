@@ -120,6 +120,15 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="a batch that raises the perplexity of unrelated text further is not published",
     )
+    probes: Path | None = Field(
+        None,
+        description="a file of probes, JSON lines: prompts asked of every version before it serves",
+    )
+    max_probes_changed: int = Field(
+        0,
+        ge=0,
+        description="probes with an `expect` that a batch may break; edits that break more fail",
+    )
     max_batch: int = Field(32, ge=1, le=1_024, description="edits applied together, at most")
     linger_ms: int = Field(
         50, ge=0, le=60_000, description="milliseconds that a batch waits to fill"

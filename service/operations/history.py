@@ -17,6 +17,7 @@ from service.operations.family import Family
 from service.operations.overlays import Overlays
 from service.operations.past import Past
 from service.operations.preview import Preview
+from service.operations.probes import Probes
 from service.operations.replay import Replay
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
@@ -34,6 +35,7 @@ class History:
         replay: Replay,
         family: Family,
         comparing: Comparing,
+        probes: Probes,
         log: Log,
         queue: EditQueue,
         artifacts: ArtifactStore,
@@ -43,6 +45,7 @@ class History:
         self._replay = replay
         self._family = family
         self._comparing = comparing
+        self._probes = probes
         self._log = log
         self._queue = queue
         self._artifacts = artifacts
@@ -72,6 +75,7 @@ class History:
             replayed = self._replay(*past.base(wanted))
             effect = past.effect(wanted)
             content = replayed.artifact
+            changes = self._probes.of_history(self._overlays.current, replayed.state)
             version = self._log.commit_change(
                 change.kind,
                 effect=effect,
@@ -82,6 +86,7 @@ class History:
                 checksum=checksum_of(replayed.state),
                 actor=actor,
                 reason=reason,
+                changed_probes=changes,
             )
             self._overlays.publish(version.version, replayed.state)
             self._wakeups.announce()
@@ -94,6 +99,7 @@ class History:
                     "edit_ids": list(version.edit_ids),
                 },
             )
+            self._probes.committed(version.version, changes)
             return version
 
     def preview(self, change: Change, *, expected_version: int | None) -> Preview:
