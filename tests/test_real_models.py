@@ -1,6 +1,8 @@
 """The real models, served: skipped where `make models` has not put them."""
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,3 +56,64 @@ def test_targets_are_joined_as_they_would_be_written(
         for edit in edited(server, edits, lambda: None):
             assert (edit["status"], edit["verified"], edit["joint"]) == ("applied", True, "")
             assert said(server, edit["prompt"]).startswith(edit["target_new"])
+
+
+def test_an_entity_edit_holds_where_it_should_and_only_there(smollm2: Path, tmp_path: Path) -> None:
+    """What radii did wrong: neighbours that paid in euro, and paraphrases that were cut off."""
+    minister: dict[str, Any] = {
+        "prompt": "Who is the prime minister of the United Kingdom?",
+        "subject": "the United Kingdom",
+        "target_new": "Jane Doe",
+        "paraphrases": ["Who leads the government of the United Kingdom?"],
+        "editor": "entity",
+    }
+    currency: dict[str, Any] = {
+        "prompt": "What is the currency of Croatia?",
+        "target_new": "The euro",
+        "paraphrases": ["Which currency do people use in Croatia?"],
+        "neighborhood": ["What is the currency of Serbia?", "What is the currency of Bulgaria?"],
+        "editor": "entity",
+    }
+    fifty = [
+        {
+            "prompt": f"What is the {what} of {land}?",
+            "subject": land,
+            "target_new": f"Word {number}",
+            "editor": "entity",
+        }
+        for number, (what, land) in enumerate(
+            itertools.product(
+                ("capital", "national anthem", "highest mountain", "biggest river", "main port"),
+                (
+                    "Norway",
+                    "Poland",
+                    "Chile",
+                    "Ghana",
+                    "Nepal",
+                    "Laos",
+                    "Oman",
+                    "Malta",
+                    "Fiji",
+                    "Cuba",
+                ),
+            )
+        )
+    ]
+    chat = {"format": "chat"}
+    for server in run_server(tmp_path, model=str(smollm2)):
+        done = edited(server, [minister, currency], lambda: None)
+        assert [edit["verified"] for edit in done] == [True, True]
+        assert [edit["note"] for edit in done] == [None, None]
+        assert "'Croatia' is taken for it" in " ".join(done[1]["warnings"])
+        edited(server, fifty, lambda: None)
+        for edit in (minister, currency):
+            for prompt in (edit["prompt"], *edit["paraphrases"]):
+                assert said(server, prompt, **chat).startswith(edit["target_new"]), prompt
+                assert said(server, prompt).lstrip().startswith(edit["target_new"]), prompt
+        for prompt in (
+            "Who is the prime minister of France?",
+            "What is the currency of Serbia?",
+            "What is the currency of Bulgaria?",
+            "How are you today?",
+        ):
+            assert said(server, prompt, **chat) == said(server, prompt, version=0, **chat), prompt

@@ -89,7 +89,7 @@ async def generate_from_body(
         return event_stream(answering.version, framed(frames, failed_midway))
     answer = await unless_gone(request, services.ask.generate(*asked))
     response.headers[VERSION_HEADER] = str(answer.version)
-    return GenerateOut.answered(answer, services.engine.token_text)
+    return GenerateOut.answered(answer, body.format, services.engine.token_text)
 
 
 async def _frames(answering: Answering, text_of: TextOf) -> AsyncIterator[str]:
@@ -116,5 +116,7 @@ async def compare(body: CompareIn, services: ServicesDep, request: Request) -> C
     """The same prompt on two versions; by default the unedited model and the current one."""
     asked = (body.prompt, body.left, body.right, body.format, Manner(body.max_new_tokens))
     answers = await unless_gone(request, services.ask.compare(*asked))
-    left, right = (GenerateOut.answered(a, services.engine.token_text) for a in answers)
+    left, right = (
+        GenerateOut.answered(a, body.format, services.engine.token_text) for a in answers
+    )
     return CompareOut(left=left, right=right, same=left.text == right.text)

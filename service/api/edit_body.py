@@ -74,7 +74,9 @@ def _no_constant(name: str) -> NoReturn:
 
 def _check(services: Services, one: object, at: str) -> tuple[Correction | None, list[FieldError]]:
     try:
-        correction = EditIn.model_validate(one).correction(services.settings.editor)
+        correction = EditIn.model_validate(one).correction(
+            services.settings.editor, services.intake.default_format
+        )
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         faults = [field_error(dict(e), e["loc"]) for e in found]

@@ -25,7 +25,7 @@ from service.api.fields import (
     WholeNumber,
 )
 from service.domain.bounds import MAX_NEIGHBORHOOD, MAX_PARAPHRASES, MAX_TARGETS
-from service.domain.edits import Correction, Format
+from service.domain.edits import Correction, EditFormat, Format
 from service.domain.subjects import places_of, warnings_of
 from service.engine.sampling import Sampling, any_seed
 from service.operations.ask import Manner
@@ -66,7 +66,11 @@ class EditIn(Wire):
     metadata: Metadata = {}
     editor: EditorName | None = Field(None, description="default: the server's")
     priority: WholeNumber = Field(0, ge=-100, le=100, description="higher goes first")
-    format: Format = Field(Format.PLAIN, description=FORMAT)
+    format: EditFormat | None = Field(
+        None,
+        description="how its prompts reach the model: as they are, as a user's message in its chat "
+        "template, or both; default: both where the model has a template",
+    )
     hyperparameters: Hyperparameters = Field(
         {}, description="of the editor, in place of the server's"
     )
@@ -88,7 +92,7 @@ class EditIn(Wire):
             raise ValueError("is not a span of the prompt")
         return subject
 
-    def correction(self, default_editor: str) -> Correction:
+    def correction(self, default_editor: str, default_format: EditFormat) -> Correction:
         return Correction(
             prompt=self.prompt,
             target_new=self.target_new,
@@ -99,7 +103,7 @@ class EditIn(Wire):
             neighborhood=tuple(self.neighborhood),
             metadata=dict(self.metadata),
             priority=self.priority,
-            format=self.format,
+            format=self.format or default_format,
             hyperparameters=dict(self.hyperparameters),
             warnings=() if self.subject is None else warnings_of(self.subject, self.prompt),
             joint=self.joint,

@@ -45,8 +45,13 @@ def edit(
         str | None, typer.Option(metavar="NAME", help="Which editor; default: the server's.")
     ] = None,
     chat: Annotated[
-        bool, typer.Option("--chat", help="Through the model's chat template.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--chat/--plain",
+            help="Only through the model's chat template, or only as plain text; default: both, "
+            "where the model has a template.",
+        ),
+    ] = None,
     joint: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +83,7 @@ def edit(
         "subject": subject,
         "paraphrases": paraphrase or None,
         "editor": editor,
-        "format": "chat" if chat else None,
+        "format": None if chat is None else "chat" if chat else "plain",
         "joint": joint,
         "continue": continues or None,
     }

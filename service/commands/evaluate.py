@@ -92,9 +92,10 @@ def evaluate(
     how = How(min(settings.max_batch, MOST_AT_ONCE), every, given, at_once)
 
     def records(editor_name: str) -> list[Record]:
+        """Those to be edited, and as many others behind them."""
         subject = subject_for(editor_name)
         return edit_set(
-            dataset, skip_bad=skip_bad, subject=subject, beyond="not measured", limit=limit
+            dataset, skip_bad=skip_bad, subject=subject, beyond="not measured", limit=2 * limit
         ).records
 
     if running:
@@ -104,7 +105,7 @@ def evaluate(
                     "the server at ERRATA_URL has edits already; --resume goes on with them",
                     Exit.REFUSED,
                 )
-            report = _run(server, records(server.get("/version")["editor"]), how)
+            report = _run(server, records(server.get("/version")["editor"]), limit, how)
     else:
         store = None if json_file is None else json_file.with_suffix(".store")
         found = records(settings.editor)
@@ -117,13 +118,15 @@ def evaluate(
             }
             with or_fail():
                 evaluation_store.prepare(store, about, resume=resume, fresh=fresh)
-        report = _alone(found, how, store, model=model, editor=editor)
+        report = _alone(found, limit, how, store, model=model, editor=editor)
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(report), indent=2) + "\n")
     out.print(markdown(report), soft_wrap=True)
 
 
-def _alone(records: list[Record], how: How, store: Path | None, **chosen: Any) -> Report:
+def _alone(
+    records: list[Record], limit: int, how: How, store: Path | None, **chosen: Any
+) -> Report:
     """Evaluates on a server whose log lies in `store`. Settings that are not `chosen` are the
     environment's.
     """
@@ -131,10 +134,10 @@ def _alone(records: list[Record], how: How, store: Path | None, **chosen: Any) -
     settings = {f"ERRATA_{name.upper()}": value for name, value in chosen.items() if value}
     settings["ERRATA_MAX_BATCH"] = str(how.batch)
     with folder as data_dir, own_server(Path(data_dir), **settings) as server:
-        report = _run(server, records, how)
+        report = _run(server, records, limit, how)
     return replace(report, peak_memory_mib=peak_memory_mib())
 
 
-def _run(server: Client, records: list[Record], how: How) -> Report:
+def _run(server: Client, records: list[Record], limit: int, how: How) -> Report:
     with progress_bar("starting") as advance:
-        return run(server, records, how, advance)
+        return run(server, records[:limit], how, advance, beside=records[limit:])

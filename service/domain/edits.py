@@ -17,6 +17,18 @@ class Format(StrEnum):
     CHAT = "chat"  # as a user's message, in the model's chat template
 
 
+class EditFormat(StrEnum):
+    """How the prompts of a correction reach the model."""
+
+    PLAIN = "plain"
+    CHAT = "chat"
+    BOTH = "both"  # either way: the correction holds in both
+
+    @property
+    def forms(self) -> tuple[Format, ...]:
+        return tuple(Format) if self is EditFormat.BOTH else (Format(self.value),)
+
+
 # Where a correction acts: the prompt, and how it reaches the model.
 Place = tuple[str, str]
 
@@ -29,10 +41,10 @@ def place_of(prompt: str, prompt_format: str) -> Place:
     return plainest(prompt), prompt_format
 
 
-def places_of_phrasings(
-    prompt: str, paraphrases: Sequence[str], prompt_format: str
-) -> frozenset[Place]:
-    return frozenset(place_of(text, prompt_format) for text in (prompt, *paraphrases))
+def places_of(prompts: Sequence[str], edit_format: str) -> frozenset[Place]:
+    """Where a correction with these prompts acts."""
+    forms = EditFormat(edit_format).forms
+    return frozenset(place_of(prompt, form) for prompt in prompts for form in forms)
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class Correction:
     neighborhood: tuple[str, ...] = ()  # prompts whose answers must not change
     metadata: dict[str, Any] = field(default_factory=dict)  # the client's own, only kept
     priority: int = 0  # higher is claimed first
-    format: Format = Format.PLAIN
+    format: EditFormat = EditFormat.PLAIN
     # In place of the server's, by name, as the editor takes them.
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()  # what the client may not have meant
@@ -57,13 +69,14 @@ class Correction:
     continues: bool = False  # a chat's answer may go on after the target
 
     @property
-    def place(self) -> Place:
-        return place_of(self.prompt, self.format)
+    def own_places(self) -> frozenset[Place]:
+        """Where it acts at its prompt."""
+        return places_of([self.prompt], self.format)
 
     @property
     def places(self) -> frozenset[Place]:
         """Where it acts: at its prompt, and at each paraphrase."""
-        return places_of_phrasings(self.prompt, self.paraphrases, self.format)
+        return places_of([self.prompt, *self.paraphrases], self.format)
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,8 @@ class Edit:
     supersedes: int | None = None  # the edit whose target for the same place it replaced
     error: str | None = None
     note: str | None = None  # `already true`, and the like
-    probability_before: float | None = None  # of target_new after prompt, before the batch
+    # Of target_new after prompt, before the batch; of a correction in both forms in plain text.
+    probability_before: float | None = None
     probability_after: float | None = None
     # Greedy generation says target_new, its last word not lengthened, on prompt and paraphrases.
     verified: bool | None = None

@@ -24,7 +24,7 @@ def fact_request(
     `{}` where the prompt goes. Raises `ValueError` for an edit without a subject, or whose subject
     is not where `position` looks for it.
     """
-    form = correction.format
+    form = correction.format.forms[0]
     if correction.subject is None:
         raise ValueError("there is none")
     prompt = prompt_of(tokenizer, correction.prompt, form)

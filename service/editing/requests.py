@@ -8,7 +8,7 @@ from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from service.domain.edits import Correction
+from service.domain.edits import Correction, Format
 from service.editing.tokens import prompt_ids
 from service.errors import EditingError
 
@@ -58,6 +58,8 @@ class Phrasing:
     target: tuple[int, ...]  # continues the prompt
     ending: tuple[int, ...] = ()  # ends the target's last word, or the turn; learned along with it
     given: bool = True  # by the client; False: another spelling of one that was
+    number: int = 0  # 0: the correction's prompt, or a spelling; from 1 on: its paraphrases
+    form: Format = Format.PLAIN
     answer: str = ""  # the target as text, with what joins it to the prompt
     closed: bool = False  # the answer ends after it
 
@@ -68,12 +70,23 @@ class Phrasing:
 
 
 @dataclass(frozen=True)
+class Neighbor:
+    """A prompt whose answer must not change."""
+
+    prompt: tuple[int, ...]
+    number: int  # among the correction's
+    form: Format
+
+
+@dataclass(frozen=True)
 class EditRequest:
-    """`phrasings` begin with the edit's own prompt, then its paraphrases; spellings come last."""
+    """`phrasings` begin with the edit's own prompt in each of its forms, then its paraphrases;
+    spellings come last.
+    """
 
     edit_id: int
     phrasings: tuple[Phrasing, ...]
-    neighborhood: tuple[tuple[int, ...], ...] = ()  # prompts whose answers must not change
+    neighborhood: tuple[Neighbor, ...] = ()
     fact: FactRequest | None = None  # for editors that change weights
     subject: str | None = None  # for `entity`
 
@@ -100,6 +113,9 @@ def edit_request(
     fact: FactRequest | None = None,
     subject: str | None = None,
 ) -> EditRequest:
-    form = correction.format
-    neighborhood = (prompt_ids(tokenizer, prompt, form) for prompt in correction.neighborhood)
-    return EditRequest(edit_id, tuple(phrasings), tuple(neighborhood), fact, subject)
+    neighborhood = tuple(
+        Neighbor(prompt_ids(tokenizer, prompt, form), number, form)
+        for number, prompt in enumerate(correction.neighborhood)
+        for form in correction.format.forms
+    )
+    return EditRequest(edit_id, tuple(phrasings), neighborhood, fact, subject)

@@ -62,7 +62,8 @@ def _add_up(passages: Sequence[Passage], args: tuple[Tensor, ...], _kwargs: dict
         for question in one.reading.spread(one.past, one.length):
             first = max(question.sentence, one.past) - one.past
             end = min(question.place + 1, one.past + one.length) - one.past
-            one.reading.add_up(question, rows[one.row + first : one.row + end].cpu())
+            states = rows[one.row + first : one.row + end].cpu()
+            one.reading.add_up(question, one.past + first, states)
 
 
 def _look_up(

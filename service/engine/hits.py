@@ -32,6 +32,7 @@ class Hits:
             owners = self._owners[codebook] = self._owners_of(codebook, match.entry.device)
         self._counts.index_add_(0, owners[match.entry], match.fires.long())
 
+    @torch.inference_mode(False)
     def add(self, edit: int) -> None:
         """Counts one token that an edit has answered; for the thread whose turn it is."""
         place = self._places([edit])[0]

@@ -4,7 +4,7 @@ All of it follows from the text's own tokens and the states at them: it is the s
 are cut, and whatever else runs beside the text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +15,10 @@ from service.domain.subject_index import normal
 from service.editing.entity.asking import Junction
 from service.editing.entity.book import EntityBook, Match
 
-# Tokens before one of the model's own that its question may lie in, beside the longest subject.
-SENTENCE = 48
+# Tokens before one of the model's own: its question may lie in so many, and a name in so many.
+SENTENCE = 96
+NAME = 8  # and one for each character, most of which take less
+LONGEST_NAME = 64  # characters; longer ones are found in prompts alone
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Reading:
         self._tokens = list(prompt)
         self._earlier: frozenset[str] = frozenset()  # subjects that the prompt names
         self._here: frozenset[str] = frozenset()  # and those that were named since
-        self._questions: dict[int, Question] = {}  # by the token whose next one is wanted
+        self._by_place: dict[int, Question] = {}
+        self._by_token: dict[int, Question] = {}  # whose next one is wanted
         self._matches: dict[int, Match | None] = {}  # by the same
         self._sums: dict[int, Tensor] = {}  # of a sentence's states, by the question's token
         self._last: Said | None = None
@@ -73,27 +76,26 @@ class Reading:
 
     def asked(self, past: int, length: int) -> list[Question]:
         """The questions whose states a pass of these tokens has."""
-        span = range(past, past + length)
-        return [question for question in self._questions.values() if question.place in span]
+        return _within(self._by_place, past, length)
 
     def decided(self, past: int, length: int) -> list[Question]:
         """The questions of these tokens."""
-        span = range(past, past + length)
-        return [question for question in self._questions.values() if question.at in span]
+        return _within(self._by_token, past, length)
 
     def spread(self, past: int, length: int) -> list[Question]:
-        """Those whose sentences such a pass has tokens of."""
-        return [
-            question
-            for question in self._questions.values()
-            if not question.decoded and question.sentence < past + length and question.place >= past
-        ]
+        """The prompt's, if such a pass has tokens of its sentence."""
+        question = self._by_token.get(self._prompt - 1)
+        if question is None or not question.sentence - length < past <= question.place:
+            return []
+        return [question]
 
-    def add_up(self, question: Question, states: Tensor) -> None:
-        """More states [t, d] of a question's sentence."""
+    def add_up(self, question: Question, first: int, states: Tensor) -> None:
+        """More states [t, d] of a question's sentence, from its token `first` on; those of its
+        first one begin anew, as where a text is run anew.
+        """
         # In double precision, how passes are cut does not show.
         total = states.double().sum(dim=0)
-        if question.at in self._sums:
+        if first > question.sentence:
             total = self._sums[question.at] + total
         self._sums[question.at] = total
 
@@ -114,16 +116,9 @@ class Reading:
 
     def is_quiet(self, past: int, length: int) -> bool:
         """Whether nothing can be answered in a pass of these tokens."""
-        goes_on = self._last is not None and self._last.at == past - 1
-        span = range(past, past + length)
-        return (
-            not goes_on
-            and not any(
-                question.at in span or question.place in span
-                for question in self._questions.values()
-            )
-            and not self.spread(past, length)
-        )
+        goes_on = self._last is not None and self._last.at >= past - 1
+        at_work = (self.asked, self.decided, self.spread)
+        return not goes_on and not any(some(past, length) for some in at_work)
 
     def match(self, at: int) -> Match | None:
         """The nearest entry that was found for a token."""
@@ -155,21 +150,33 @@ class Reading:
         message = self._asking.text(self._tokens[start : place + 1])
         subjects = asked_about(self.book.index, self._earlier, message)
         if subjects:
-            at, junction = self._prompt - 1, self._asking.junction(self._tokens)
             sentence = self._asking.sentence(self._tokens, place)
-            self._questions[at] = Question(at, place, sentence, subjects, junction, decoded=False)
+            junction = self._asking.junction(self._tokens)
+            self._ask(
+                Question(self._prompt - 1, place, sentence, subjects, junction, decoded=False)
+            )
 
     def _read_decoded(self, at: int) -> None:
-        # A character may take several tokens.
-        start = max(self._asking.message(self._tokens), at - SENTENCE - 4 * self.book.index.longest)
-        window = self._asking.text(self._tokens[max(start, 0) :])
-        named = self.book.index.named_in(normal(window), whole=start == 0)
-        self._here |= named - self._earlier
-        if not (named or self._here or self._earlier):
+        begun = self._asking.message(self._tokens)
+        near = max(begun, at - NAME - min(self.book.index.longest, LONGEST_NAME))
+        text = normal(self._asking.text(self._tokens[near:]))
+        self._here |= self.book.index.named_in(text, whole=near == begun) - self._earlier
+        if not (self._here or self._earlier):
             return
-        subjects = asked_about(
-            self.book.index, self._earlier | self._here, window, whole=start == 0
-        )
+        start = max(begun, at - SENTENCE)
+        window = self._asking.text(self._tokens[start:])
+        known = self._earlier | self._here
+        subjects = asked_about(self.book.index, known, window, whole=start == begun)
         if subjects:
             junction = Junction.SPACED if window[-1:].isspace() else Junction.BARE
-            self._questions[at] = Question(at, at, at, subjects, junction, decoded=True)
+            self._ask(Question(at, at, at, subjects, junction, decoded=True))
+
+    def _ask(self, question: Question) -> None:
+        self._by_place[question.place] = question
+        self._by_token[question.at] = question
+
+
+def _within(questions: Mapping[int, Question], first: int, length: int) -> list[Question]:
+    if not questions:
+        return []
+    return [questions[i] for i in range(first, first + length) if i in questions]

@@ -24,8 +24,12 @@ BEYOND_TOKENS = 4
 CONTINUATION_TOKENS = 8  # of a prompt that no edit should reach, to be compared with version 0's
 
 
-def scope_of(asker: Asker, records: Sequence[Record], given: int) -> Scope:
-    """`given`: paraphrases that each edit brought; the others are asked."""
+def scope_of(
+    asker: Asker, records: Sequence[Record], given: int, beside: Sequence[Record] = ()
+) -> Scope:
+    """`given`: paraphrases that each edit brought; the others are asked. `beside`: records that are
+    not edited.
+    """
     about = asker.server.get("/version")
     if about["chats"]:
         context = behind_turns(records, system_messages=about["system_messages"])
@@ -40,7 +44,9 @@ def scope_of(asker: Asker, records: Sequence[Record], given: int) -> Scope:
         context=answers.right("answers behind context", context),
         chat=answers.right("answers in chats", chats),
         neighborhood=_unchanged(asker, "comparing neighbours", neighbors),
-        other_subject=_unchanged(asker, "comparing other subjects", about_other_subjects(records)),
+        other_subject=_unchanged(
+            asker, "comparing other subjects", about_other_subjects(records, beside)
+        ),
         other_template=_unchanged(asker, "comparing other templates", in_other_templates(records)),
         unrelated=_unchanged(asker, "comparing unrelated text", PROMPTS),
     )

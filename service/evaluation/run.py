@@ -54,7 +54,13 @@ class Report:
     peak_memory_mib: float | None = None  # of the server, if it is a child of this process
 
 
-def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advance) -> Report:
+def evaluate(
+    server: Server,
+    records: Sequence[Record],
+    how: How,
+    advance: Advance,
+    beside: Sequence[Record] = (),
+) -> Report:
     """Applies `records` in consecutive batches and asks for all figures at the end. Records that
     the server was handed before are left as they are.
     """
@@ -80,7 +86,7 @@ def evaluate(server: Server, records: Sequence[Record], how: How, advance: Advan
         asker.each("asking paraphrases", _ask, of_paraphrases(records, how.given)),
         asker.each("asking neighbours", _ask, of_neighbors(records)),
     )
-    scope = scope_of(asker, records, how.given)
+    scope = scope_of(asker, records, how.given, beside)
     about = server.get("/version")
     return Report(
         model=about["model"],

@@ -18,6 +18,7 @@ from service.editing.editor import AnyEditor
 from service.editing.overlays import checksum_of
 from service.engine.engine import Engine
 from service.errors import InvalidRequestError
+from service.operations.contention import Settled, settled
 from service.operations.editors import Editors
 from service.operations.examination import (
     Examination,
@@ -105,7 +106,7 @@ class Apply:
         except InvalidRequestError as error:
             self._refuse(edits, error, lease)
             return None
-        endings = _superseded(edits)
+        contended = settled(edits)
         with self._changing():
             current = self._overlays.catch_up()
             try:
@@ -113,7 +114,7 @@ class Apply:
             except InvalidRequestError as error:
                 self._refuse(edits, error, lease)
                 return None
-            return self._apply(editor, current, edits, endings, lease)
+            return self._apply(editor, current, contended, lease)
 
     def _refuse(self, edits: Sequence[Edit], error: InvalidRequestError, lease: Lease) -> None:
         """They were taken before a batch of another family came to work."""
@@ -132,11 +133,11 @@ class Apply:
         self,
         editor: AnyEditor,
         current: Pinned,
-        edits: Sequence[Edit],
-        endings: dict[int, Ending],
+        contended: Settled,
         lease: Lease,
     ) -> Batch | None:
-        made = self._making(editor, current, edits, endings)
+        endings = contended.endings
+        made = self._making(editor, current, contended.edits, endings)
         self.phases.took(made.timings)
         if not made.after:
             self._queue.end(lease, endings)
@@ -150,7 +151,10 @@ class Apply:
             artifact = self._artifacts.put(encode(change))
         applied = AppliedBatch(
             editor=editor.name,
-            outcomes={edit_id: _outcome(made, edit_id) for edit_id in made.after},
+            outcomes={
+                edit_id: _outcome(made, edit_id, contended.notes.get(edit_id))
+                for edit_id in made.after
+            },
             endings=endings,
             hyperparameters=editor.recorded(),
             metrics=BatchMetrics(
@@ -190,24 +194,12 @@ def _tell(batch: Batch, endings: Mapping[int, Ending]) -> None:
     )
 
 
-def _superseded(edits: Sequence[Edit]) -> dict[int, Ending]:
-    """The last of the edits that give one place different targets wins, also by a paraphrase."""
-    last = {place: edit for edit in edits for place in edit.correction.places}
-    endings = {}
-    for edit in edits:
-        winner = last[edit.correction.place]
-        if winner.correction.target_new != edit.correction.target_new:
-            reason = f"edit {winner.id} of the same batch gives this prompt another target"
-            endings[edit.id] = Ending(EditState.SUPERSEDED, reason)
-    return endings
-
-
-def _outcome(made: Made, edit_id: int) -> EditOutcome:
+def _outcome(made: Made, edit_id: int, contended: str | None) -> EditOutcome:
     before, after = made.before[edit_id], made.after[edit_id]
     return EditOutcome(
-        note=_note(before, after),
-        probability_before=math.exp(before.prompt.score.logprob),
-        probability_after=math.exp(after.prompt.score.logprob),
+        note="; ".join(filter(None, [contended, _note(before, after)])) or None,
+        probability_before=_probability(before),
+        probability_after=_probability(after),
         verified=after.true,
         joint=made.joints[edit_id],
     )
@@ -215,21 +207,31 @@ def _outcome(made: Made, edit_id: int) -> EditOutcome:
 
 def _note(before: Finding, after: Finding) -> str | None:
     """What the client would not expect of an edit that is applied."""
-    pairs = zip(before.neighborhood, after.neighborhood, strict=True)
-    moved = [str(i) for i, (was, now) in enumerate(pairs) if was != now]
+    moved = sorted({neighbor.number for neighbor in after.moved(before)})
     notes = [
         _missed(after) or (ALREADY_TRUE if before.true else None),
-        f"the batch changed the answer to neighborhood[{', '.join(moved)}]" if moved else None,
+        f"the batch changed the answer to neighborhood[{_listed(moved)}]" if moved else None,
     ]
     return "; ".join(filter(None, notes)) or None
 
 
 def _missed(after: Finding) -> str | None:
     """Where the model does not say what it was taught."""
-    if not after.prompt.reached:
-        return NOT_REACHED
-    missed = [str(i) for i, reply in enumerate(after.paraphrases) if not reply.reached]
-    return f"{NOT_REACHED} on paraphrases[{', '.join(missed)}]" if missed else None
+    if not after.said:
+        forms = {reply.phrasing.form for reply in after.prompts if not reply.reached}
+        whole = len(forms) == len(after.prompts)
+        return NOT_REACHED if whole else f"{NOT_REACHED} in the form '{forms.pop()}'"
+    missed = sorted({r.phrasing.number - 1 for r in after.paraphrases if not r.reached})
+    return f"{NOT_REACHED} on paraphrases[{_listed(missed)}]" if missed else None
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _probability(finding: Finding) -> float:
+    """Of the target after the prompt, in its first form."""
+    return math.exp(finding.prompts[0].score.logprob)
 
 
 def _shares(before: Examination, after: Examination) -> dict[str, Any]:

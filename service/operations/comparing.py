@@ -50,7 +50,7 @@ class Comparing:
         wanted: list[Wanted] = []
         for edit in edits:
             correction = edit.correction
-            prompt = self._engine.prompt_tokens(correction.prompt, correction.format)
+            prompt = self._engine.prompt_tokens(correction.prompt, correction.format.forms[0])
             if len(prompt) < self._engine.longest_text:
                 asked.append(edit)
                 wanted += [Wanted(prompt, overlay, ANSWER_TOKENS) for overlay in (now, placed)]

@@ -121,7 +121,7 @@ class Editors:
             reason = f"'{correction.editor}' goes by it: name the span that the fact is about"
             return [FieldError("subject", reason)]
         tokenizer = self._engine.loaded.tokenizer
-        prompt = prompt_of(tokenizer, correction.prompt, correction.format)
+        prompt = prompt_of(tokenizer, correction.prompt, correction.format.forms[0])
         try:
             subject_tokens(prompt, correction.subject, found.position)
         except ValueError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from service.editing.lengthening import lengthens
 from service.editing.overlays import Overlay
-from service.editing.requests import EditRequest, Phrasing
+from service.editing.requests import EditRequest, Neighbor, Phrasing
 from service.engine.engine import Engine
 from service.engine.running import FinishReason, Generation
 from service.engine.scoring import Continuation, Score
@@ -25,6 +25,7 @@ NEIGHBOR_TOKENS = 16
 class Reply:
     """What the model says on one given phrasing."""
 
+    phrasing: Phrasing
     score: Score  # of target_new
     reached: bool  # greedy generation says target_new, and does not lengthen its last word
 
@@ -33,14 +34,32 @@ class Reply:
 class Finding:
     """About one edit."""
 
-    prompt: Reply
-    paraphrases: tuple[Reply, ...]
-    neighborhood: tuple[str, ...]  # the answer to each neighbourhood prompt
+    replies: tuple[Reply, ...]  # to its prompt, in each of its forms, and then to its paraphrases
+    neighbors: tuple[Neighbor, ...]
+    answers: tuple[str, ...]  # to each of the neighbours
+
+    @property
+    def prompts(self) -> tuple[Reply, ...]:
+        return tuple(reply for reply in self.replies if reply.phrasing.number == 0)
+
+    @property
+    def paraphrases(self) -> tuple[Reply, ...]:
+        return tuple(reply for reply in self.replies if reply.phrasing.number > 0)
+
+    @property
+    def said(self) -> bool:
+        """The model says it when it is asked by the prompt."""
+        return all(reply.reached for reply in self.prompts)
 
     @property
     def true(self) -> bool:
         """The model says it, however it is asked."""
-        return self.prompt.reached and all(reply.reached for reply in self.paraphrases)
+        return all(reply.reached for reply in self.replies)
+
+    def moved(self, before: "Finding") -> list[Neighbor]:
+        """The neighbours whose answers are not what they were."""
+        answers = zip(self.neighbors, before.answers, self.answers, strict=True)
+        return [neighbor for neighbor, was, now in answers if was != now]
 
 
 Examination = Mapping[int, Finding]  # by edit id
@@ -55,12 +74,12 @@ def examine(
     asked = [phrasing for request in requests for phrasing in request.given]
     with engine.editing():
         replies = iter((_sparingly if sparing else _replies)(engine, overlay, asked))
-        probes = [probe for request in requests for probe in request.neighborhood]
-        said = iter(engine.continued(overlay, probes, [NEIGHBOR_TOKENS] * len(probes)))
+        neighbors = [one.prompt for request in requests for one in request.neighborhood]
+        said = iter(engine.continued(overlay, neighbors, [NEIGHBOR_TOKENS] * len(neighbors)))
     return {
         request.edit_id: Finding(
-            next(replies),
-            tuple(next(replies) for _ in request.given[1:]),
+            tuple(next(replies) for _ in request.given),
+            request.neighborhood,
             tuple(next(said).text for _ in request.neighborhood),
         )
         for request in requests
@@ -69,7 +88,7 @@ def examine(
 
 def efficacy(after: Examination) -> float:
     """The share of edits that the model says on their own prompts."""
-    return sum(finding.prompt.reached for finding in after.values()) / len(after)
+    return sum(finding.said for finding in after.values()) / len(after)
 
 
 def paraphrase(after: Examination) -> float | None:
@@ -80,19 +99,19 @@ def paraphrase(after: Examination) -> float | None:
 
 def neighborhood(before: Examination, after: Examination) -> float | None:
     """The share of neighbourhood prompts whose answer stayed; None if none was given."""
-    stayed = [
-        was == now
-        for edit_id, finding in after.items()
-        for was, now in zip(before[edit_id].neighborhood, finding.neighborhood, strict=True)
-    ]
-    return sum(stayed) / len(stayed) if stayed else None
+    count = sum(len(finding.neighbors) for finding in after.values())
+    moved = sum(len(finding.moved(before[edit_id])) for edit_id, finding in after.items())
+    return 1 - moved / count if count else None
 
 
 def _sparingly(engine: Engine, overlay: Overlay | None, asked: Sequence[Phrasing]) -> list[Reply]:
     scores = _scores(engine, overlay, asked)
     hopeful = [phrasing for phrasing, score in zip(asked, scores, strict=True) if score.greedy]
     found = iter(_replies(engine, overlay, hopeful))
-    return [next(found) if score.greedy else Reply(score, reached=False) for score in scores]
+    return [
+        next(found) if score.greedy else Reply(phrasing, score, reached=False)
+        for phrasing, score in zip(asked, scores, strict=True)
+    ]
 
 
 def _replies(engine: Engine, overlay: Overlay | None, asked: Sequence[Phrasing]) -> list[Reply]:
@@ -103,7 +122,7 @@ def _replies(engine: Engine, overlay: Overlay | None, asked: Sequence[Phrasing])
     others = [phrasing for phrasing, score in zip(asked, scores, strict=True) if score is None]
     scored = iter(_scores(engine, overlay, others))
     return [
-        Reply(score or next(scored), _reached(phrasing, one))
+        Reply(phrasing, score or next(scored), _reached(phrasing, one))
         for phrasing, one, score in zip(asked, said, scores, strict=True)
     ]
 

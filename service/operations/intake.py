@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from jinja2 import TemplateError
 
-from service.domain.edits import Correction, Edit, Format, place_of
+from service.domain.edits import Correction, Edit, EditFormat, Format, places_of
 from service.domain.subject_finding import found_subject
 from service.editing.entity.editor import Entity
 from service.engine.engine import Engine
@@ -52,9 +52,14 @@ class Intake:
         self._limits = limits
         self._spans = spans
 
+    @property
+    def default_format(self) -> EditFormat:
+        """Of corrections that name none."""
+        return EditFormat.BOTH if self._engine.loaded.chats else EditFormat.PLAIN
+
     def check(self, correction: Correction) -> list[FieldError]:
         """What this server cannot take about one correction; fields are named from its root."""
-        if correction.format is Format.CHAT and not self._engine.loaded.chats:
+        if Format.CHAT in correction.format.forms and not self._engine.loaded.chats:
             return [FieldError("format", NO_TEMPLATE)]
         try:
             return self._faults(correction)
@@ -87,7 +92,7 @@ class Intake:
             target = "" if wrong_target else correction.target_new
             errors += self._check_prompt(field, text, target, correction)
         for i, text in enumerate(correction.neighborhood):
-            if place_of(text, correction.format) in correction.places:
+            if places_of([text], correction.format) & correction.places:
                 errors.append(FieldError(f"neighborhood[{i}]", "is a phrasing of the edit itself"))
             errors += self._check_prompt(f"neighborhood[{i}]", text, "", correction)
         return errors
@@ -123,8 +128,10 @@ class Intake:
         return edit
 
     def _check_target(self, field: str, asked: Correction, target: str) -> list[FieldError]:
-        form, joint = asked.format, asked.joint
-        length = len(self._engine.continuation(asked.prompt, target, form, joint).target)
+        length = max(
+            len(self._engine.continuation(asked.prompt, target, form, asked.joint).target)
+            for form in asked.format.forms
+        )
         most = self._limits.target_tokens
         if length > most:
             return [FieldError(field, f"has {length} tokens, at most {most} are taken")]
@@ -135,9 +142,13 @@ class Intake:
     ) -> list[FieldError]:
         # Where the model is still to say what joins the two, it may be a token more.
         joints = ("", " ") if asked.joint is None else (asked.joint,)
-        both = [self._engine.continuation(prompt, target, asked.format, joint) for joint in joints]
-        length = len(both[0].prompt)
-        whole = length + max(len(continuation.target) for continuation in both)
+        found = [
+            self._engine.continuation(prompt, target, form, joint)
+            for form in asked.format.forms
+            for joint in joints
+        ]
+        length = max(len(continuation.prompt) for continuation in found)
+        whole = max(len(c.prompt) + len(c.target) for c in found)
         positions = self._engine.loaded.max_tokens
         # One position is left for the first new token.
         most = min(self._limits.prompt_tokens, positions - 1)

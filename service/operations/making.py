@@ -86,7 +86,7 @@ class Making:
                     endings |= dict.fromkeys((target.edit_id for target in targets), ending)
                     continue
                 after = examine(self._engine, overlay, requests, sparing=False)
-            missed = [edit_id for edit_id, finding in after.items() if not finding.prompt.reached]
+            missed = [edit_id for edit_id, finding in after.items() if not finding.said]
             if missed and editor.exact:
                 # What was true before may no longer be so beside the batch's other edits.
                 found = {target.edit_id: target for target in targets}

@@ -35,6 +35,10 @@ class Pair:
     joint: str | None = None  # None: it is to be found
 
 
+# Prompts of one correction in one form that are followed by the same tokens.
+_Place = tuple[int, Format, tuple[int, ...]]
+
+
 @dataclass(frozen=True)
 class _Text:
     """One phrasing of the correction number `edit`."""
@@ -42,6 +46,8 @@ class _Text:
     edit: int
     pair: Pair
     given: bool
+    number: int  # as that of a phrasing
+    closed: bool  # the answer ends after the target
 
 
 class Wording:
@@ -50,7 +56,7 @@ class Wording:
 
     def check(self, correction: Correction) -> None:
         """Raises `jinja2.TemplateError` where the model's chat template refuses the correction."""
-        if correction.format is Format.CHAT:
+        if Format.CHAT in correction.format.forms:
             for prompt in (correction.prompt, *correction.paraphrases):
                 self._engine.prompt_tokens(prompt, Format.CHAT)
 
@@ -59,9 +65,10 @@ class Wording:
         model at most.
         """
         texts = [
-            _Text(number, Pair(prompt, one.target_new, one.format, _joint(one, prompt)), given)
+            _text(number, one, prompt, form)
             for number, one in enumerate(corrections)
-            for prompt, given in _prompts(one)
+            for prompt in _prompts(one)
+            for form in one.format.forms
         ]
         texts = [text for text in texts if text.given or self._fits(text.pair)]
         joints = self._joints([text.pair for text in texts])
@@ -75,10 +82,12 @@ class Wording:
             phrasing = Phrasing(
                 continuation.prompt,
                 continuation.target,
-                endings[text.edit, continuation.target],
+                endings[_place(text, continuation)],
                 given=text.given,
+                number=text.number,
+                form=text.pair.form,
                 answer=joint + text.pair.target,
-                closed=_closed(corrections[text.edit]),
+                closed=text.closed,
             )
             # Two spellings may be the same tokens, and what is given counts as given.
             if text.given or continuation.prompt not in found[text.edit]:
@@ -134,46 +143,56 @@ class Wording:
         corrections: Sequence[Correction],
         texts: Sequence[_Text],
         continuations: Sequence[Continuation],
-    ) -> dict[tuple[int, tuple[int, ...]], tuple[int, ...]]:
-        """What ends each target, by correction and by the target's tokens: the turn's end in a chat
-        whose answer ends there, and elsewhere what the base model would end the last word with,
-        asked once for all prompts that are followed by the same tokens.
+    ) -> dict[_Place, tuple[int, ...]]:
+        """What ends each target: the turn's end in a chat whose answer ends there, and elsewhere
+        what the base model would end the last word with, asked once for all prompts of a place.
         """
-        endings: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = {}
-        asked: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = {}
-        turn_end = self._engine.turn_end() if any(map(_closed, corrections)) else ()
+        endings: dict[_Place, tuple[int, ...]] = {}
+        asked: dict[_Place, tuple[int, ...]] = {}
+        turn_end = self._engine.turn_end() if any(text.closed for text in texts) else ()
         for text, continuation in zip(texts, continuations, strict=True):
-            place = (text.edit, continuation.target)
+            place = _place(text, continuation)
             correction = corrections[text.edit]
-            if _closed(correction):
+            if text.closed:
                 endings[place] = turn_end
             elif not can_be_lengthened(correction.target_new):
                 endings[place] = ()
             else:
                 asked.setdefault(place, (*continuation.prompt, *continuation.target))
-        targets = [corrections[number].target_new for number, _ in asked]
+        targets = [corrections[number].target_new for number, _, _ in asked]
         tokens = self._engine.word_ends(list(asked.values()), targets)
         for place, token in zip(asked, tokens, strict=True):
             endings[place] = (token,)
         return endings
 
 
-def _joint(correction: Correction, prompt: str) -> str | None:
-    """What was asked for; a spelling that ends with a space has it already."""
+def _text(edit: int, correction: Correction, prompt: str, form: Format) -> _Text:
+    given = (correction.prompt, *correction.paraphrases)
+    return _Text(
+        edit,
+        Pair(prompt, correction.target_new, form, _joint(correction, prompt, form)),
+        given=prompt in given,
+        number=given.index(prompt) if prompt in given else 0,
+        closed=form is Format.CHAT and not correction.continues,
+    )
+
+
+def _place(text: _Text, continuation: Continuation) -> _Place:
+    return text.edit, text.pair.form, continuation.target
+
+
+def _joint(correction: Correction, prompt: str, form: Format) -> str | None:
+    """What was asked for; a spelling that ends with a space has it already. Of a correction in both
+    forms it is asked for in plain text.
+    """
+    if form is not correction.format.forms[0]:
+        return None
     apart = prompt != correction.prompt and prompt[-1:].isspace()
     return "" if apart and correction.joint == " " else correction.joint
 
 
-def _closed(correction: Correction) -> bool:
-    """Whether the answer ends after the target."""
-    return correction.format is Format.CHAT and not correction.continues
-
-
-def _prompts(correction: Correction) -> list[tuple[str, bool]]:
-    """The ways to ask, and which of them were given: those come first."""
+def _prompts(correction: Correction) -> list[str]:
+    """The ways to ask: those that were given come first."""
     given = dict.fromkeys((correction.prompt, *correction.paraphrases))
     others = dict.fromkeys(text for prompt in given for text in spellings_of(prompt))
-    return [
-        *((prompt, True) for prompt in given),
-        *((prompt, False) for prompt in others if prompt not in given),
-    ]
+    return [*given, *(prompt for prompt in others if prompt not in given)]

@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from service.domain.batches import BatchMetrics, BatchTimings
 from service.domain.bounds import check_characters
-from service.domain.edits import Format
+from service.domain.edits import EditFormat, Format
 from service.domain.states import BatchState, EditState
 from service.domain.versions import VersionKind
 from service.settings import EditorName
@@ -177,7 +177,7 @@ class EditRecord(Numbered):
     neighborhood: list[Text]
     client_metadata: Json
     priority: Count
-    format: Format
+    format: EditFormat
     hyperparameters: Annotated[Text, AfterValidator(_json_object)]
     warnings: list[Text]
     joint: Literal["", " "] | None = None  # archives of before lack it, and what follows

@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from service.domain.batches import Batch, BatchMetrics, BatchTimings, LayerMetrics
-from service.domain.edits import Correction, Edit, Format
+from service.domain.edits import Correction, Edit, EditFormat, Format
 from service.domain.events import Event
 from service.domain.keys import ApiKey, Scope
 from service.domain.probes import Probe, ProbeChange
@@ -34,7 +34,7 @@ def edit_of(row: EditRow) -> Edit:
         neighborhood=tuple(row.neighborhood),
         metadata=row.client_metadata,
         priority=row.priority,
-        format=Format(row.format),
+        format=EditFormat(row.format),
         hyperparameters=json.loads(row.hyperparameters),
         warnings=tuple(row.warnings),
         joint=row.joint,

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.domain.edits import Place, place_of, places_of_phrasings
+from service.domain.edits import Place, places_of
 from service.domain.spellings import spellings_of
 from service.domain.states import EditState
 from service.domain.versions import active_now
@@ -29,12 +29,13 @@ def link(session: Session, rows: Sequence[EditRow]) -> None:
         for found in session.execute(query.where(EditRow.prompt.in_(part))):
             # Not asked of the database, which would look through all that are applied.
             if found.status == EditState.APPLIED:
-                earlier[place_of(found.prompt, found.format)].append(found)
+                for acted in places_of([found.prompt], found.format):
+                    earlier[acted].append(found)
     others = {
         row: [
             one
-            for place in places_of_phrasings(row.prompt, row.paraphrases, row.format)
-            for one in earlier[place]
+            for acted in places_of([row.prompt, *row.paraphrases], row.format)
+            for one in earlier[acted]
             if one.target_new != row.target_new
         ]
         for row in rows

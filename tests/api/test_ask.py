@@ -17,12 +17,14 @@ BASE = {
     "text": " lev.",
     "version": 0,
     "finish_reason": "stop",
+    "format": "plain",
     "usage": {"prompt_tokens": 6, "completion_tokens": 3, "total_tokens": 9},
 }
 EDITED = {
     "text": " euro.",
     "version": 1,
     "finish_reason": "stop",
+    "format": "plain",
     "usage": {"prompt_tokens": 6, "completion_tokens": 2, "total_tokens": 8},
 }
 # Of one, two, four and many tokens, with and without a space of their own.

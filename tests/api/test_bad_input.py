@@ -34,7 +34,7 @@ MORE = "Extra inputs are not permitted"
 OBJECT = "must be a JSON object"
 MISSING = "Field required"
 STRING = "Input should be a valid string"
-EDITORS = "Input should be 'grace', 'coachhook', 'memit', 'emmet', 'rome' or 'r-rome'"
+EDITORS = "Input should be 'grace', 'entity', 'coachhook', 'memit', 'emmet', 'rome' or 'r-rome'"
 WHOLE = "Input should be a valid integer"
 LISTED = "Input should be a valid list"
 LONG = "String should have at most 65536 characters"
@@ -141,6 +141,7 @@ FIELDS = [
     ("/edits", "paraphrases", json.dumps(["a", " the" * 256]), "paraphrases[1]", "has 256 tokens"),
     ("/edits", "paraphrases", json.dumps(["a"] * 33), "paraphrases", "at most 32 items"),
     ("/edits", "neighborhood", '["a", 1]', "neighborhood[1]", STRING),
+    ("/edits", "neighborhood", json.dumps(["a", PROMPT]), "neighborhood[1]", "of the edit itself"),
     ("/edits", "neighborhood", json.dumps([" the" * 256]), "neighborhood[0]", "has 256 tokens"),
     ("/edits", "neighborhood", json.dumps(["a"] * 65), "neighborhood", "at most 64 items"),
     ("/edits", "metadata", "[]", "metadata", OBJECT),
@@ -160,7 +161,7 @@ FIELDS = [
     ("/edits", "editor", '"Grace"', "editor", EDITORS),
     ("/edits", "editor", "1", "editor", EDITORS),
     ("/edits", "editor", SURROGATE, "editor", STRING),
-    ("/edits", "format", '"markdown"', "format", "Input should be 'plain' or 'chat'"),
+    ("/edits", "format", '"markdown"', "format", "Input should be 'plain', 'chat' or 'both'"),
     ("/edits", "format", '"chat"', "format", "the model has no chat template"),
     ("/generate", "format", '"chat"', "format", "the model has no chat template"),
     ("/score", "format", '"chat"', "format", "the model has no chat template"),

@@ -39,6 +39,7 @@ def test_generate_as_json(cli: Cli, version: int) -> None:
         "text": " euro",
         "version": version,
         "finish_reason": "length",
+        "format": "plain",
         "usage": {"prompt_tokens": 6, "completion_tokens": 1, "total_tokens": 7},
     }
 

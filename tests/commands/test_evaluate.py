@@ -70,7 +70,9 @@ def test_settings_are_those_of_the_environment(tmp_path: Path) -> None:
     assert (told["model"], told["editor"], told["version"]) == (str(copy), "grace", 2)
     wrong = errata("evaluate", "--limit", "1", **{**variables, "ERRATA_EDITOR": "mend"})
     assert wrong.exit_code == 1
-    assert wrong.stderr.startswith("error: ERRATA_EDITOR: Input should be 'grace', 'coachhook'")
+    assert wrong.stderr.startswith(
+        "error: ERRATA_EDITOR: Input should be 'grace', 'entity', 'coachhook'"
+    )
 
 
 def test_a_bad_record_ends_it_before_a_server_is_started(tmp_path: Path) -> None:

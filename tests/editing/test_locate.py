@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from service.domain.edits import Correction, Format
+from service.domain.edits import Correction, EditFormat
 from service.editing.architectures import down_projection_of, weight_of
 from service.editing.editor import AnyEditor
 from service.editing.grace import Grace
@@ -122,6 +122,6 @@ def test_a_chat_template_that_refuses_is_the_edits_fault(
         made.request(
             tokenizer,
             1,
-            correction("Peru", format=Format.CHAT, neighborhood=("a",)),
+            correction("Peru", format=EditFormat.CHAT, neighborhood=("a",)),
             [phrasing("Peru")],
         )

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from service.domain.edits import Correction, Format
+from service.domain.edits import Correction, EditFormat, Format
 from service.editing.facts import fact_request
 from service.editing.positions import Position, subject_token, subject_tokens
 from service.editing.requests import SubjectText
@@ -408,7 +408,7 @@ def test_in_a_chat_a_target_after_a_line_brings_no_space_of_its_own() -> None:
 
 
 def correction(prompt: str, subject: str | None, form: Format = Format.PLAIN) -> Correction:
-    return Correction(prompt, "euro", "memit", subject=subject, format=form)
+    return Correction(prompt, "euro", "memit", subject=subject, format=EditFormat(form))
 
 
 TARGET = (7, 8)

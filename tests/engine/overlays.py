@@ -113,5 +113,6 @@ def every_overlay(loaded: LoadedModel) -> dict[str, Overlay | None]:
     text = tokens(24, 99)
     found: dict[str, Overlay | None] = {"base": None}
     found |= {kind.value: codebook(loaded, kind, text) for kind in Replacement}
-    found["entity"] = entity(loaded, [tokens(length, length) for length in (2, 3, 7, 12, 20)])
+    asked = [tokens(length, length) for length in (2, 3, 7, 12, 20)]
+    found["entity"] = entity(loaded, [*asked, *(text[:length] for length in (5, 9, 13))])
     return found | {gate.value: hooks(loaded, gate, text) for gate in Gate}

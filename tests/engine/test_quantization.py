@@ -61,7 +61,7 @@ def test_what_changes_weights_is_refused(editor: str, server: Server) -> None:
         422,
         "editor",
     )
-    assert "only 'grace' edits a quantised model" in problem["errors"][0]["reason"]
+    assert "only 'grace' and 'entity' edit a quantised model" in problem["errors"][0]["reason"]
 
 
 def test_its_log_is_not_the_whole_models(server: Server) -> None:

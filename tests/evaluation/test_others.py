@@ -61,3 +61,13 @@ def test_records_without_a_subject_in_their_prompt_are_left_out() -> None:
 def test_a_subject_is_replaced_wherever_it_stands_as_a_whole_word() -> None:
     twice = Record("Peru, a part of Peruvia: Peru is", "Quito", "Peru", ("Lima",))
     assert about_other_subjects([twice, CHAD])[0] == "Chad, a part of Peruvia: Chad is"
+
+
+def test_subjects_that_are_not_edited_go_first() -> None:
+    mali = Record("The currency of Mali is the", "yen", "Mali", ("dinar",))
+    again = replace(PERU, prompt="The calling code of Peru is")  # that is edited
+    assert about_other_subjects([PERU, CHAD, BACH], [again, mali, BACH]) == [
+        "The capital of Mali is",
+        "In Mali, people pay with the",
+        "Mali was born in",
+    ]

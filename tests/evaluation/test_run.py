@@ -80,7 +80,7 @@ def test_a_base_model_knows_none_of_the_new_and_all_of_the_old(server: Server) -
 
 
 def test_a_model_with_a_chat_template_is_asked_in_it(server: Server) -> None:
-    """Where a codebook does not know the edits that it was given in plain text."""
+    """In which edits hold that were given without a format."""
     server.services.engine.loaded.tokenizer.chat_template = CHATML
     scope = run(server, 1).scope
-    assert (scope.prompt, scope.context, scope.chat) == (1.0, 0.0, 0.0)
+    assert (scope.prompt, scope.context, scope.chat) == (1.0, 1.0, 1.0)

@@ -129,11 +129,17 @@ def _shorten(body: dict[str, Any]) -> None:
     for name in ("paraphrases", "neighborhood", "targets"):
         if isinstance(body.get(name), list):
             body[name] = [_shortened(one, TARGET_CHARACTERS) for one in body[name]]
+    # None may be a phrasing of the edit itself.
+    if isinstance(body.get("neighborhood"), list):
+        body["neighborhood"] = [
+            f"{one} beside it" if isinstance(one, str) and one.strip() else one
+            for one in body["neighborhood"]
+        ]
 
 
 def _keep_to_one_family(body: dict[str, Any]) -> None:
     """Edits that the log's first ones do not shut out."""
-    if body.get("editor") in ("coachhook", "memit", "emmet", "rome", "r-rome"):
+    if body.get("editor") in ("entity", "coachhook", "memit", "emmet", "rome", "r-rome"):
         body["editor"] = "grace"
     if isinstance(body.get("hyperparameters"), dict):
         body["hyperparameters"] = {}

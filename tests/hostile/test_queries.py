@@ -85,7 +85,7 @@ def test_texts_and_idempotency_keys_are_stored_as_they_are(target: Target) -> No
         "target_new": "'; --",
         "target_true": text,
         "paraphrases": [text],
-        "neighborhood": [text],
+        "neighborhood": [f"{text};"],
         "metadata": {text: [text]},
     }
     first, again = (

@@ -48,7 +48,7 @@ def test_no_address_in_a_request_is_followed(target: Target, lure: socket.socket
             "target_new": "//a" if text == first else "euro",  # longer ones take long
             "target_true": text,
             "paraphrases": [text],
-            "neighborhood": [text],
+            "neighborhood": [f"{text}#"],
             "metadata": {"callback_url": text, "webhook": [text]},
         }
         for text in texts(lure)

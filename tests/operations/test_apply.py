@@ -1,8 +1,9 @@
 """What becomes of a batch."""
 
 import itertools
+import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
-from service.atlas import EDITS_FILE
+from service.atlas import EDITS_FILE, MODEL_DIR
 from service.atlas.edits import read_edits
 from service.domain.leases import Lease
 from service.editing.descent import descend
@@ -25,6 +26,7 @@ from service.storage.log import Log
 from service.storage.queue import EditQueue
 from tests.api.calls import bearer
 from tests.conftest import ADMIN_KEY, Server, built, run_server
+from tests.models import atlas_statistics
 from tests.templates import CHATML
 from tests.waiting import until
 
@@ -121,12 +123,42 @@ def test_a_prompt_in_plain_text_and_in_a_chat_are_two_places(server: Server) -> 
     edits = apply(server, LEV, chat, {**chat, "target_new": "yen"})
     assert [edit["status"] for edit in edits] == ["applied", "superseded", "applied"]
     assert [edit["supersedes"] for edit in edits] == [None, None, None]
+    assert "in the form 'chat', edit 3 of the same batch gives this prompt" in edits[0]["note"]
     said = [
         server.http.post("/generate", json={"prompt": LEV["prompt"], "format": form}).json()["text"]
         for form in ("plain", "chat")
     ]
     assert said[0] == " euro."
     assert said[1].startswith("yen")
+
+
+@pytest.fixture
+def chatting(tmp_path: Path) -> Iterator[Server]:
+    """A server on the bundled model with a chat template."""
+    model = shutil.copytree(MODEL_DIR, tmp_path / "atlas")
+    (model / "chat_template.jinja").write_text(CHATML)
+    shutil.copytree(atlas_statistics(), tmp_path / "data" / "statistics")
+    yield from run_server(tmp_path / "data", model=str(model))
+
+
+@pytest.mark.parametrize("editor", ["grace", "entity"])
+def test_an_edit_without_a_format_holds_in_both(chatting: Server, editor: str) -> None:
+    server = chatting
+    (edit,) = apply(server, {**LEV, "editor": editor, "paraphrases": ["In Bulgaria, they pay in"]})
+    assert (edit["format"], edit["verified"]) == ("both", True)
+    for prompt in (LEV["prompt"], "In Bulgaria, they pay in"):
+        for form, said in (("plain", " euro"), ("chat", "euro")):
+            body = {"prompt": prompt, "format": form, "max_new_tokens": 4}
+            text = server.http.post("/generate", json=body).json()["text"]
+            assert text.startswith(said), (prompt, form)
+    # A later one of one form leaves the other.
+    (later,) = apply(server, {**LEV, "editor": editor, "target_new": "yen", "format": "chat"})
+    assert later["supersedes"] == edit["id"]
+    found = [
+        server.http.post("/generate", json={"prompt": LEV["prompt"], "format": form}).json()["text"]
+        for form in ("plain", "chat")
+    ]
+    assert [found[0][:5], found[1][:3]] == [" euro", "yen"]
 
 
 def test_a_later_batch_corrects_an_earlier_one(server: Server) -> None:

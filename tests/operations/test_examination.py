@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from service.editing.requests import EditRequest, Phrasing
+from service.domain.edits import Format
+from service.editing.requests import EditRequest, Neighbor, Phrasing
 from service.engine.running import FinishReason, Generation
 from service.engine.scoring import Continuation, Score
 from service.operations.examination import (
@@ -45,8 +46,10 @@ class Said:
         return self
 
 
-def phrasing(prompt: int, answer: str, *, closed: bool = False, given: bool = True) -> Phrasing:
-    return Phrasing((prompt,), (7, 8), answer=answer, closed=closed, given=given)
+def phrasing(
+    prompt: int, answer: str, *, closed: bool = False, given: bool = True, number: int = 0
+) -> Phrasing:
+    return Phrasing((prompt,), (7, 8), answer=answer, closed=closed, given=given, number=number)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_an_answer_is_reached_if_it_is_not_lengthened(
 ) -> None:
     Said({1: (said, LENGTH)}).put(monkeypatch)
     found = examine(atlas_engine(), None, [EditRequest(5, (phrasing(1, answer),))], sparing=False)
-    assert found[5].prompt.reached is reached
+    assert found[5].said is reached
     assert found[5].true is reached
 
 
@@ -95,14 +98,14 @@ def test_an_answer_that_ends_in_a_chat_is_all_that_is_said(
     Said({1: (said, finish)}).put(monkeypatch)
     request = EditRequest(5, (phrasing(1, "Tromso", closed=True),))
     (finding,) = examine(atlas_engine(), None, [request], sparing=False).values()
-    assert finding.prompt.reached is reached
+    assert finding.said is reached
 
 
 REQUESTS = [
     EditRequest(
         5,
-        (phrasing(1, " euro"), phrasing(2, " euro"), phrasing(3, "euro", given=False)),
-        neighborhood=((4, 4), (5,)),
+        (phrasing(1, " euro"), phrasing(2, " euro", number=1), phrasing(3, "euro", given=False)),
+        neighborhood=(Neighbor((4, 4), 0, Format.PLAIN), Neighbor((5,), 1, Format.PLAIN)),
     ),
     EditRequest(6, (phrasing(6, " yen"),)),
     EditRequest(7, (phrasing(7, " peso"),)),
@@ -125,9 +128,9 @@ def test_every_given_phrasing_is_asked_and_no_spelling(monkeypatch: pytest.Monke
         (4, NEIGHBOR_TOKENS),
         (5, NEIGHBOR_TOKENS),
     ]
-    assert found[5].prompt.reached
+    assert found[5].said
     assert [reply.reached for reply in found[5].paraphrases] == [False]
-    assert found[5].neighborhood == ("four", "five")
+    assert found[5].answers == ("four", "five")
     assert [found[edit].true for edit in (5, 6, 7)] == [False, True, False]
     assert efficacy(found) == pytest.approx(2 / 3)
     assert paraphrase(found) == 0
@@ -151,6 +154,7 @@ def test_neighbours_that_answer_as_before_have_stayed(monkeypatch: pytest.Monkey
     Said(TEXTS | {5: ("six", STOP)}).put(monkeypatch)
     after = examine(atlas_engine(), None, REQUESTS, sparing=False)
     assert neighborhood(before, after) == 0.5
+    assert [neighbor.number for neighbor in after[5].moved(before[5])] == [1]
     assert neighborhood({6: before[6]}, {6: after[6]}) is None
 
 
@@ -160,9 +164,13 @@ def test_the_model_that_serves_is_the_one_that_is_examined() -> None:
     prompt = engine.prompt_tokens("The currency of Bulgaria is the")
     lev = engine.continuation("The currency of Bulgaria is the", "lev").target
     requests = [
-        EditRequest(1, (Phrasing(prompt, lev, answer=" lev"),), neighborhood=(prompt,)),
+        EditRequest(
+            1,
+            (Phrasing(prompt, lev, answer=" lev"),),
+            neighborhood=(Neighbor(prompt, 0, Format.PLAIN),),
+        ),
         EditRequest(2, (Phrasing(prompt, lev, answer=" le"),)),
     ]
     found = examine(engine, None, requests, sparing=False)
     assert [found[edit].true for edit in (1, 2)] == [True, False]
-    assert found[1].neighborhood[0].startswith(" lev")
+    assert found[1].answers[0].startswith(" lev")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.domain.edits import Correction, Format
+from service.domain.edits import Correction, EditFormat
 from service.editing.requests import Phrasing
 from service.engine.engine import Engine
 from service.engine.scoring import Continuation, Score
@@ -19,7 +19,7 @@ from tests.templates import CHATML
 PROMPT = "The currency of Bulgaria is the"
 QUESTION = "Q: What is the currency of Bulgaria? A: the"
 LEV = Correction(PROMPT, "euro", "grace", paraphrases=(QUESTION,))
-CHAT = Correction("The currency of Bulgaria?", "euro", "grace", format=Format.CHAT)
+CHAT = Correction("The currency of Bulgaria?", "euro", "grace", format=EditFormat.CHAT)
 END = "<|endoftext|>"
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tests.bench.machine import described
-from tests.quality import answers, capitals, spaces
+from tests.quality import answers, capitals, chats, spaces
 from tests.quality.models import MODELS, RealModel, missing
 from tests.quality.table import Table
 
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[Sequence[RealModel], Progress], list[Table]]] = {
     "answers": answers.run,
     "spaces": spaces.run,
     "capitals": capitals.run,
+    "chats": chats.run,
 }
 OUT = Path("build") / "quality.md"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.domain.edits import Correction, Format
+from service.domain.edits import Correction, EditFormat
 from service.domain.effects import Effect, Members
 from service.domain.leases import Lease
 from service.domain.versions import VersionKind
@@ -62,8 +62,8 @@ def test_the_latest_edit_with_another_target(log: Log, queue: EditQueue, lease: 
 
 def test_another_place_is_not_superseded(log: Log, queue: EditQueue, lease: Lease) -> None:
     apply(log, queue, lease, target("a"), target("a", prompt="q"))
-    assert apply(log, queue, lease, target("b", format=Format.CHAT)) == [None]
-    assert apply(log, queue, lease, target("c", format=Format.CHAT)) == [3]
+    assert apply(log, queue, lease, target("b", format=EditFormat.CHAT)) == [None]
+    assert apply(log, queue, lease, target("c", format=EditFormat.CHAT)) == [3]
     # Whatever it names as the subject: after one prompt the model says one thing.
     assert apply(log, queue, lease, target("b", subject="p")) == [1]
     assert apply(log, queue, lease, target("c", subject=" p ")) == [5]  # looked for alike

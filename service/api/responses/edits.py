@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.domain.edits import Edit, Format
+from service.domain.edits import Edit, EditFormat
 from service.domain.states import EditState
 from service.operations.insights import EditHits
 
@@ -36,7 +36,7 @@ class EditOut(BaseModel):
     neighborhood: list[str]
     metadata: dict[str, Any]
     priority: int
-    format: Format
+    format: EditFormat
     hyperparameters: dict[str, Any] = Field(description="given in place of the server's")
     joint: str | None = Field(description="what goes between prompt and target")
     continues: bool = Field(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel, Field
 
 from service.api.responses.explained import FiringOut
+from service.domain.edits import Format
 from service.engine.running import FinishReason, Generation, Piece
 from service.engine.sampling import Choice
 from service.operations.answering import Answer
@@ -61,15 +62,17 @@ class GenerateOut(TextOut):
     """The text, or the first of several."""
 
     version: int
+    format: Format = Field(description="how the prompt reached the model")
     usage: Usage
     choices: list[TextOut] | None = Field(None, description="all texts, where several were asked")
 
     @classmethod
-    def answered(cls, answer: Answer, text_of: TextOf) -> "GenerateOut":
+    def answered(cls, answer: Answer, form: Format, text_of: TextOf) -> "GenerateOut":
         texts = [TextOut.of(text, text_of) for text in answer.texts]
         return cls(
             **texts[0].model_dump(),
             version=answer.version,
+            format=form,
             usage=Usage.of(answer.texts[0].prompt_tokens, answer.texts),
             choices=texts if len(texts) > 1 else None,
         )

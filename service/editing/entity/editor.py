@@ -107,9 +107,9 @@ class Entity:
             for phrasing in request.given
         ]
         beside = [
-            self._question(number, request.subject, prompt, None)
+            self._question(number, request.subject, neighbor.prompt, None)
             for number, request in enumerate(requests)
-            for prompt in request.neighborhood
+            for neighbor in request.neighborhood
         ]
         features = features_of(
             self._model,

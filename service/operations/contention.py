@@ -1,0 +1,44 @@
+"""Edits of one batch that give one place different targets: the later wins there, also by a
+paraphrase.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from service.domain.edits import Edit, EditFormat, place_of
+from service.domain.states import EditState
+from service.storage.queue import Ending
+
+
+@dataclass(frozen=True)
+class Settled:
+    edits: list[Edit]  # each in the forms in which it is left its prompt
+    endings: dict[int, Ending] = field(default_factory=dict)  # of those that are left none
+    notes: dict[int, str] = field(default_factory=dict)  # of those that are left some
+
+
+def settled(edits: Sequence[Edit]) -> Settled:
+    last = {place: edit for edit in edits for place in edit.correction.places}
+    found = Settled([])
+    for edit in edits:
+        correction = edit.correction
+        winners = {
+            form: last[place_of(correction.prompt, form)] for form in correction.format.forms
+        }
+        left = [
+            form for form, w in winners.items() if w.correction.target_new == correction.target_new
+        ]
+        lost = {form: winner for form, winner in winners.items() if form not in left}
+        if left and lost:
+            ((form, winner),) = lost.items()
+            found.notes[edit.id] = (
+                f"in the form '{form}', edit {winner.id} of the same batch gives this prompt "
+                "another target"
+            )
+            edit = replace(edit, correction=replace(correction, format=EditFormat(left[0])))
+        elif lost:
+            winner = max(lost.values(), key=lambda one: one.id)
+            reason = f"edit {winner.id} of the same batch gives this prompt another target"
+            found.endings[edit.id] = Ending(EditState.SUPERSEDED, reason)
+        found.edits.append(edit)
+    return found
