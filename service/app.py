@@ -34,6 +34,7 @@ from service.engine.loading import LoadedModel, load_model
 from service.errors import InvalidRequestError, StartupError
 from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
+from service.operations.comparing import Comparing
 from service.operations.edge_entries import tell_edge_entries
 from service.operations.editors import Editors
 from service.operations.family import Family
@@ -47,7 +48,9 @@ from service.operations.key_use import KeyUse
 from service.operations.making import Making
 from service.operations.overlays import Overlays
 from service.operations.preparation import Preparation
-from service.operations.probing import Probing
+from service.operations.probe_checks import ProbeChecks
+from service.operations.probe_file import read_probes
+from service.operations.probes import Probes
 from service.operations.reading import Reading
 from service.operations.relation_spaces import RelationSpaces
 from service.operations.replay import Replay
@@ -98,6 +101,8 @@ def build(
     `tracer`.
     """
     spans = Spans(tracer)
+    # Before the model loads, as what is wrong with a file is told at once.
+    probe_file = None if settings.probes is None else read_probes(settings.probes)
     loaded = load(settings)
     engine = Engine(
         loaded,
@@ -106,6 +111,7 @@ def build(
         most_texts=settings.max_generations,
         editing_share=settings.editing_share,
     )
+    probes = Probes(engine, probe_file, settings.max_probes_changed, settings.max_prompt_tokens)
     editors, statistics = build_editors(settings, engine)
     queue = EditQueue(database)
     store = Log(database)
@@ -125,7 +131,8 @@ def build(
         engine,
         editors,
         family,
-        Making(engine, Wording(engine), health, spans),
+        Making(engine, Wording(engine), health, ProbeChecks(engine, probes, spans), spans),
+        probes,
         overlays,
         queue,
         store,
@@ -180,7 +187,8 @@ def build(
         history=History(
             Replay(engine, editors, store, artifacts, overlays),
             family,
-            Probing(engine, settings.max_generations),
+            Comparing(engine, settings.max_generations),
+            probes,
             store,
             queue,
             artifacts,
@@ -195,7 +203,7 @@ def build(
         lanes=Lanes.of(settings.max_generations, settings.max_waiting),
         worker=applying,
         readiness=Readiness(applying, following, engine, insights),
-        metrics=Metrics(engine, overlays, Census(database), apply.phases, applying),
+        metrics=Metrics(engine, overlays, Census(database), apply.phases, probes, applying),
         spans=spans,
     )
     return services, at_work

@@ -118,7 +118,16 @@ class Settings(BaseSettings):
         1.5,
         gt=1.0,
         allow_inf_nan=False,
-        description="a batch that raises a probe text's perplexity further is not published",
+        description="a batch that raises the perplexity of unrelated text further is not published",
+    )
+    probes: Path | None = Field(
+        None,
+        description="a file of probes, JSON lines: prompts asked of every version before it serves",
+    )
+    max_probes_changed: int = Field(
+        0,
+        ge=0,
+        description="probes with an `expect` that a batch may break; edits that break more fail",
     )
     max_batch: int = Field(32, ge=1, le=1_024, description="edits applied together, at most")
     linger_ms: int = Field(

@@ -67,9 +67,10 @@ class Tour:
         self._server: subprocess.Popen[bytes] | None = None
 
     def run(self, command: str) -> str:
-        if command == "make serve":
+        *variables, program, last = command.split()
+        if (program, last) == ("make", "serve"):
             self.stop()
-            self._serve()
+            self._serve(dict(variable.split("=") for variable in variables))
             return ""
         if command.startswith("export "):
             return ""  # the key and the path of this test stand already
@@ -95,8 +96,10 @@ class Tour:
             self._server.wait(30)
             self._server = None
 
-    def _serve(self) -> None:
-        self._server = subprocess.Popen(["errata", "serve"], env=self._environment)
+    def _serve(self, variables: dict[str, str]) -> None:
+        self._server = subprocess.Popen(
+            ["errata", "serve"], env={**self._environment, **variables}, cwd=self._folder
+        )
         for _ in range(600):
             try:
                 with urlopen(f"http://127.0.0.1:{self._port}/health/ready", timeout=5):

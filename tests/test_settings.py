@@ -32,6 +32,8 @@ DEFAULTS = {
     "dynamic_multiplier": 10,
     "max_tokens_per_step": 512,
     "max_perplexity_ratio": 1.5,
+    "probes": None,
+    "max_probes_changed": 0,
     "max_batch": 32,
     "linger_ms": 50,
     "max_body_bytes": 1_048_576,

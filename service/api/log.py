@@ -17,7 +17,14 @@ from service.api.dependencies import (
 )
 from service.api.failures import documented
 from service.api.guarded import Guarded
-from service.api.responses.log import BatchOut, BatchPage, VersionOut, VersionPage
+from service.api.responses.log import (
+    BatchDetail,
+    BatchOut,
+    BatchPage,
+    VersionDetail,
+    VersionOut,
+    VersionPage,
+)
 from service.domain.keys import Scope
 
 router = APIRouter(
@@ -36,9 +43,12 @@ def list_batches(services: ServicesDep, after: After = 0, limit: Limit = 100) ->
 
 
 @router.get("/batches/{batch_id}", responses=documented(404))
-def get_batch(batch_id: BatchId, services: ServicesDep) -> BatchOut:
-    """One batch, with what it was made with, its metrics and timings."""
-    return BatchOut.of(services.insights.batch(batch_id))
+def get_batch(batch_id: BatchId, services: ServicesDep) -> BatchDetail:
+    """One batch, with what it was made with, its metrics and timings, and the probes that its
+    version changed.
+    """
+    batch = services.insights.batch(batch_id)
+    return BatchDetail.with_probes(batch, services.insights.changed_probes(batch.version))
 
 
 @router.get("/versions")
@@ -56,6 +66,7 @@ def list_versions(
 
 
 @router.get("/versions/{version}", responses=documented(404))
-def get_version(version: VersionNumber, services: ServicesDep) -> VersionOut:
-    """One row of the log."""
-    return VersionOut.of(services.insights.version(version))
+def get_version(version: VersionNumber, services: ServicesDep) -> VersionDetail:
+    """One row of the log, with the probes that it changed."""
+    found = services.insights.version(version)
+    return VersionDetail.with_probes(found, services.insights.changed_probes(version))

@@ -45,6 +45,7 @@ def own_server(data_dir: Path, **settings: str) -> Iterator[Client]:
         "ERRATA_ADMIN_KEY_FILE": "",
         # It does everything itself, for one client that waits for its answers.
         "ERRATA_ROLE": "",
+        "ERRATA_PROBES": "",  # which edits that are only measured may break
         "ERRATA_MAX_GENERATIONS": "",
         "ERRATA_MAX_REQUESTS": "",
         "ERRATA_RATE_LIMIT": "",

@@ -73,7 +73,20 @@ def show(
         if as_json:
             print_json(found)
             return
+        probes = found.get("changed_probes")
+        if probes:  # in a table of their own
+            found["changed_probes"] = len(probes)
         print_table([], [(name, _cell(value)) for name, value in found.items()])
+        if probes:
+            _print_probes(probes)
+
+
+def _print_probes(changed: list[dict[str, Any]]) -> None:
+    columns = ["prompt", "format", "expect", "before", "after"]
+    print_table(
+        [*columns, "broken"],
+        [(*(one[name] for name in columns), "yes" if one["broken"] else "no") for one in changed],
+    )
 
 
 def _cell(value: Any) -> str | None:
@@ -174,13 +187,13 @@ def _print_preview(preview: dict[str, Any]) -> None:
         ["edit", "prompt", "now", "after", "differs"],
         [
             (
-                probe["edit_id"],
-                probe["prompt"],
-                probe["now"],
-                probe["after"],
-                "yes" if probe["differs"] else "no",
+                one["edit_id"],
+                one["prompt"],
+                one["now"],
+                one["after"],
+                "yes" if one["differs"] else "no",
             )
-            for probe in preview["probes"]
+            for one in preview["comparisons"]
         ],
     )
 

@@ -49,9 +49,9 @@ def check_address(host: str, port: int) -> None:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+        with socket.socket(family) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind((host, port))
     except OSError as error:
         raise StartupError(
             f"ERRATA_HOST '{host}' and ERRATA_PORT {port} can't be listened on: {error.strerror}"

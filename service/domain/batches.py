@@ -24,7 +24,7 @@ class BatchMetrics:
     already_true: int
     efficacy: float | None  # target_new reached by greedy decoding on the edit's own prompt
     paraphrase: float | None  # the same on given paraphrases; None where none was given
-    neighborhood: float | None  # probes whose next token stayed; None where none was given
+    neighborhood: float | None  # prompts whose answer stayed; None where none was given
     # Of a codebook:
     entries: int | None = None  # after the batch
     entries_added: int | None = None

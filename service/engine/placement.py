@@ -20,9 +20,9 @@ def device_named(name: str) -> torch.device:
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         # Something must really be there: `meta` holds no numbers.
-        probe = torch.zeros(1, device=name)
-        probe.item()
-        return probe.device
+        tried = torch.zeros(1, device=name)
+        tried.item()
+        return tried.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise StartupError(f"ERRATA_DEVICE '{name}' can't be used: {first_line(error)}") from error
 

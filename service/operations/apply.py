@@ -31,6 +31,7 @@ from service.operations.family import Family
 from service.operations.making import NOT_REACHED, Made, Making
 from service.operations.overlays import Overlays, Pinned
 from service.operations.phases import Phases
+from service.operations.probes import Probes
 from service.operations.snapshots import Snapshots
 from service.operations.spans import Spans
 from service.operations.wakeups import Wakeups
@@ -50,6 +51,7 @@ class Apply:
         editors: Editors,
         family: Family,
         making: Making,
+        probes: Probes,
         overlays: Overlays,
         queue: EditQueue,
         log: Log,
@@ -62,6 +64,7 @@ class Apply:
         self._editors = editors
         self._family = family
         self._making = making
+        self._probes = probes
         self._overlays = overlays
         self._queue = queue
         self._log = log
@@ -138,6 +141,7 @@ class Apply:
         self.phases.took(made.timings)
         if not made.after:
             self._queue.end(lease, endings)
+            self._probes.refused += made.refused
             return None
 
         # Durable, then visible.
@@ -161,12 +165,15 @@ class Apply:
             timings=made.timings,
             artifact=artifact,
             checksum=checksum_of(made.state),
+            changed_probes=made.changed_probes,
         )
         with self._spans.span("commit"):
             version, batch = self._log.commit_batch(applied, built_on=current.version, lease=lease)
         with self._spans.span("publish"):
             self._overlays.publish(version.version, made.state)
         _tell(batch, endings)
+        self._probes.refused += made.refused
+        self._probes.committed(version.version, made.changed_probes)
         with patient():
             self._snapshots.consider(version.version, made.state)
         return batch

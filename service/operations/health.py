@@ -1,4 +1,4 @@
-"""Whether a batch has harmed the model: its perplexity on a fixed text that no edit is about."""
+"""Whether a batch has harmed the model: its perplexity on text that no edit is about."""
 
 import math
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ class Health:
         """What a batch made of the model, which was under overlay `before` and is under `after`."""
         if not isinstance(after, HookLayers):
             return Diagnosis()
-        probe = self._statistics.probe()
+        texts = self._statistics.unrelated_texts()
         with self._engine.editing():
-            was = perplexity(self._engine, before, probe)
-            now = perplexity(self._engine, after, probe)
+            was = perplexity(self._engine, before, texts)
+            now = perplexity(self._engine, after, texts)
         # Written so that a perplexity which is not a number counts as harm.
         if not now <= was * self._max_ratio:
             return Diagnosis(
-                disabled=f"the batch raises the perplexity of a probe text from {was:.4g} to "
+                disabled=f"the batch raises the perplexity of unrelated text from {was:.4g} to "
                 f"{now:.4g}, more than {self._max_ratio:g} times: it was not published"
             )
         return Diagnosis({"perplexity_before": was, "perplexity_after": now})

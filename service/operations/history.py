@@ -12,11 +12,12 @@ from service.domain.versions import Active, Version
 from service.editing.overlays import checksum_of
 from service.errors import StaleVersionError
 from service.operations.changes import Change
+from service.operations.comparing import MOST_COMPARED, Comparing
 from service.operations.family import Family
 from service.operations.overlays import Overlays
 from service.operations.past import Past
 from service.operations.preview import Preview
-from service.operations.probing import MOST_PROBES, Probing
+from service.operations.probes import Probes
 from service.operations.replay import Replay
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
@@ -33,7 +34,8 @@ class History:
         self,
         replay: Replay,
         family: Family,
-        probing: Probing,
+        comparing: Comparing,
+        probes: Probes,
         log: Log,
         queue: EditQueue,
         artifacts: ArtifactStore,
@@ -42,7 +44,8 @@ class History:
     ) -> None:
         self._replay = replay
         self._family = family
-        self._probing = probing
+        self._comparing = comparing
+        self._probes = probes
         self._log = log
         self._queue = queue
         self._artifacts = artifacts
@@ -72,6 +75,7 @@ class History:
             replayed = self._replay(*past.base(wanted))
             effect = past.effect(wanted)
             content = replayed.artifact
+            changes = self._probes.of_history(self._overlays.current, replayed.state)
             version = self._log.commit_change(
                 change.kind,
                 effect=effect,
@@ -82,6 +86,7 @@ class History:
                 checksum=checksum_of(replayed.state),
                 actor=actor,
                 reason=reason,
+                changed_probes=changes,
             )
             self._overlays.publish(version.version, replayed.state)
             self._wakeups.announce()
@@ -94,6 +99,7 @@ class History:
                     "edit_ids": list(version.edit_ids),
                 },
             )
+            self._probes.committed(version.version, changes)
             return version
 
     def preview(self, change: Change, *, expected_version: int | None) -> Preview:
@@ -108,13 +114,13 @@ class History:
             effect = past.effect(wanted)
         changed = sorted({*effect.rolled_back.edit_ids, *effect.restored.edit_ids})
         if not changed:  # none is taken out or put back: all are held otherwise, as by a repair
-            changed = sorted(past.edit_ids(MOST_PROBES))
-        edits = [self._queue.get(edit) for edit in changed[:MOST_PROBES]]
+            changed = sorted(past.edit_ids(MOST_COMPARED))
+        edits = [self._queue.get(edit) for edit in changed[:MOST_COMPARED]]
         return Preview(
             version=past.last + 1,
             checksum=checksum_of(replayed.state),
             effect=effect,
-            probes=self._probing(edits, now.overlay, replayed.state),
+            comparisons=self._comparing(edits, now.overlay, replayed.state),
         )
 
     @contextmanager

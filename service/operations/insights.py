@@ -7,6 +7,7 @@ from datetime import datetime
 
 from service.domain.batches import Batch
 from service.domain.edits import Edit
+from service.domain.probes import ProbeChange
 from service.domain.states import SETTLED, EditState
 from service.domain.versions import Version
 from service.editing.methods import METHODS
@@ -88,6 +89,10 @@ class Insights:
 
     def version(self, number: int) -> Version:
         return self._log.version(number)
+
+    def changed_probes(self, version: int) -> tuple[ProbeChange, ...] | None:
+        """None where none were asked."""
+        return self._log.changed_probes(version)
 
     def versions(self, *, after: int, limit: int) -> list[Version]:
         return self._log.versions(after, limit)

@@ -9,6 +9,7 @@ from typing import Any
 
 from service.domain.batches import BatchTimings
 from service.domain.edits import Edit
+from service.domain.probes import ProbeChange
 from service.domain.states import EditState
 from service.editing.editor import AnyEditor
 from service.editing.overlays import Overlay
@@ -18,6 +19,7 @@ from service.errors import EditingError
 from service.operations.examination import Examination, examine
 from service.operations.health import Health
 from service.operations.overlays import Pinned
+from service.operations.probe_checks import ProbeChecks
 from service.operations.spans import Spans
 from service.operations.wording import Wording
 from service.storage.queue import Ending
@@ -33,14 +35,19 @@ class Made:
     after: Examination  # of those that it holds; empty if the model takes none
     joints: Mapping[int, str]  # by edit id: what goes between prompt and target
     health: dict[str, Any]  # fields of `BatchMetrics`
+    changed_probes: Sequence[ProbeChange] | None  # None where there are no probes
+    refused: int  # edits, for the probes that they break
     timings: BatchTimings
 
 
 class Making:
-    def __init__(self, engine: Engine, wording: Wording, health: Health, spans: Spans) -> None:
+    def __init__(
+        self, engine: Engine, wording: Wording, health: Health, checks: ProbeChecks, spans: Spans
+    ) -> None:
         self._engine = engine
         self._wording = wording
         self._health = health
+        self._checks = checks
         self._spans = spans
 
     def __call__(
@@ -59,6 +66,7 @@ class Making:
             before, targets = self._targets(editor, current, requests, endings)
         clock.append(time.perf_counter())
 
+        refused = 0
         # The cheap part. An edit at fault is left out, and the rest inserted anew.
         while True:
             requests = [request for request in requests if request.edit_id not in endings]
@@ -79,23 +87,35 @@ class Making:
                     continue
                 after = examine(self._engine, overlay, requests, sparing=False)
             missed = [edit_id for edit_id, finding in after.items() if not finding.said]
-            if not missed or not editor.exact:
-                break
-            # What was true before may no longer be so beside the batch's other edits.
-            found = {target.edit_id: target for target in targets}
-            bare = [r for r in requests if r.edit_id in missed and r.edit_id not in found]
-            more = self._optimised(editor, current, bare, endings) if bare else []
-            if more:
-                found |= {target.edit_id: target for target in more}
-                targets = [found[r.edit_id] for r in requests if r.edit_id in found]
+            if missed and editor.exact:
+                # What was true before may no longer be so beside the batch's other edits.
+                found = {target.edit_id: target for target in targets}
+                bare = [r for r in requests if r.edit_id in missed and r.edit_id not in found]
+                more = self._optimised(editor, current, bare, endings) if bare else []
+                if more:
+                    found |= {target.edit_id: target for target in more}
+                    targets = [found[r.edit_id] for r in requests if r.edit_id in found]
+                else:
+                    endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
                 continue
-            endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
+            made = Pinned(current.version + 1, state, overlay)
+            try:
+                verdict = self._checks(editor, current, made, targets)
+            except EditingError as error:
+                endings[error.edit_id] = failed(error)
+                continue
+            if not verdict.refused:
+                break
+            endings |= verdict.refused
+            refused += len(verdict.refused)
         timings = BatchTimings(
             targets_s=clock[1] - clock[0],
             insert_s=clock[2] - clock[1],
             verify_s=time.perf_counter() - clock[2],
         )
-        return Made(state, targets, before, after, joints, health.metrics, timings)
+        return Made(
+            state, targets, before, after, joints, health.metrics, verdict.changes, refused, timings
+        )
 
     def _targets(
         self,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from service.domain.effects import Effect
 from service.domain.versions import Version
-from service.operations.probing import Probe
+from service.operations.comparing import Comparison
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Preview:
     version: int  # the number that the change would get, or of the version that made it before
     checksum: str  # of that version
     effect: Effect
-    probes: tuple[Probe, ...]
+    comparisons: tuple[Comparison, ...]
     changes: bool = True  # it is not made already
 
     @classmethod

@@ -26,7 +26,9 @@ Tick = Callable[[int], None]
 
 @dataclass
 class Outline:
-    """What is kept of the rows: enough to check the artifacts, without the edits' texts."""
+    """What is kept of the rows: enough to check the artifacts, without the texts of edits and
+    probes.
+    """
 
     store: StoreRecord | None = None
     versions: list[VersionRecord] = field(default_factory=list)
@@ -40,7 +42,10 @@ def check_rows(rows: Rows, on_fault: OnFault, tick: Tick) -> Outline:
     outline = Outline()
     # One at most. What is not read to its end keeps a cursor of PostgreSQL's open.
     outline.store = next(iter([*rows.of(StoreRecord, on_fault)]), None)
-    outline.versions = list(_ticked(rows.of(VersionRecord, on_fault), tick))
+    outline.versions = [
+        version.model_copy(update={"changed_probes": None})
+        for version in _ticked(rows.of(VersionRecord, on_fault), tick)
+    ]
     outline.batches = {b.id: b for b in _ticked(rows.of(BatchRecord, on_fault), tick)}
     outline.snapshots = {
         snapshot.version: snapshot.artifact for snapshot in rows.of(SnapshotRecord, on_fault)

@@ -1,5 +1,5 @@
 """Sees to it that what hook-layer editors need to know of the model is there: statistics of its
-keys, context templates, a probe text. Made once, from a text file or the model's own samples.
+keys, context templates, unrelated text. Made once, from a text file or the model's own samples.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ SAMPLES_AT_ONCE = 64
 TEXTS_AT_ONCE = 16
 SAVE_EVERY_S = 60.0  # how much work an interruption may cost
 BLOCK = 1 << 16  # characters read at a time
-PROBE_TEXTS = 16
-PROBE_LEAST = 8  # tokens of a text that can be a probe
+UNRELATED_TEXTS = 16
+LEAST_TOKENS = 8  # of a text that is of use
 
 
 class Statistics:
@@ -86,19 +86,20 @@ class Statistics:
     def templates(self, tokens: int) -> list[list[str]]:
         """Context templates, of `tokens` tokens of the model's own text."""
         with self._lock:
-            texts = self._probes(self._samples(1, quiet))
+            texts = self._usable(self._samples(1, quiet))
             return templates_of(self._loaded.tokenizer, texts, tokens)
 
-    def probe(self) -> list[tuple[int, ...]]:
+    def unrelated_texts(self) -> list[tuple[int, ...]]:
         """Some texts that no edit is about, as token ids."""
         with self._lock:
-            return self._probes(self._unrelated(TEXT_TOKENS * PROBE_TEXTS, quiet))[:PROBE_TEXTS]
+            texts = self._unrelated(TEXT_TOKENS * UNRELATED_TEXTS, quiet)
+            return self._usable(texts)[:UNRELATED_TEXTS]
 
     def stop(self) -> None:
         self._stopping.set()
 
-    def _probes(self, texts: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        return [text for text in texts if len(text) >= PROBE_LEAST]
+    def _usable(self, texts: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        return [text for text in texts if len(text) >= LEAST_TOKENS]
 
     def _load(self, source: str, layer: int) -> KeyStatistics | None:
         if (source, layer) not in self._loaded_ones:

@@ -12,13 +12,22 @@ from sqlalchemy.orm import Session
 from service.domain.batches import Batch, BatchMetrics, BatchTimings
 from service.domain.effects import Effect
 from service.domain.leases import Lease
+from service.domain.probes import ProbeChange
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.errors import NotFoundError, StaleVersionError, StartupError
 from service.storage.database import Database, now, parts, racing
 from service.storage.leases import fence
 from service.storage.queue import Ending, end
-from service.storage.rows import SYSTEM, WORKER, batch_of, move, version_of
+from service.storage.rows import (
+    SYSTEM,
+    WORKER,
+    batch_of,
+    move,
+    probe_changes_of,
+    probe_values,
+    version_of,
+)
 from service.storage.supersession import batch_of_edits, link
 from service.storage.tables import BatchRow, EditRow, EventRow, SnapshotRow, StoreRow, VersionRow
 
@@ -48,6 +57,7 @@ class AppliedBatch:
     timings: BatchTimings
     artifact: str
     checksum: str
+    changed_probes: Sequence[ProbeChange] | None = None  # None where none were asked
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,14 @@ class Log:
                 raise NotFoundError("version", number)
             return version_of(row)
 
+    def changed_probes(self, version: int) -> tuple[ProbeChange, ...] | None:
+        """The probes that a version answers otherwise than the version before it; None where none
+        were asked.
+        """
+        query = select(VersionRow.changed_probes).where(VersionRow.version == version)
+        with self._database.read() as session:
+            return probe_changes_of(session.scalar(query))
+
     def back_from(self, number: int) -> Iterator[Version]:
         """The version, its parent, that one's parent and so on, down to version 0."""
         page: dict[int, Version] = {}
@@ -223,6 +241,7 @@ class Log:
                 checksum=applied.checksum,
                 actor=WORKER,
                 created_at=moment,
+                changed_probes=probe_values(applied.changed_probes),
             )
             session.add(version)
             session.flush()
@@ -269,6 +288,7 @@ class Log:
         checksum: str,
         actor: str,
         reason: str,
+        changed_probes: Sequence[ProbeChange] | None = None,
     ) -> Version:
         """Writes the version of a rollback or restore, and the new states of the batches and edits
         that it takes out and puts back. `edit_ids` are the edits that the version names one by one.
@@ -287,6 +307,7 @@ class Log:
                 actor=actor,
                 reason=reason,
                 created_at=now(),
+                changed_probes=probe_values(changed_probes),
             )
             session.add(version)
             session.flush()

@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from service.domain.batches import BatchMetrics, BatchTimings
 from service.domain.bounds import check_characters
-from service.domain.edits import EditFormat
+from service.domain.edits import EditFormat, Format
 from service.domain.states import BatchState, EditState
 from service.domain.versions import VersionKind
 from service.settings import EditorName
@@ -130,6 +130,16 @@ class SubmissionRecord(Numbered):
     created_at: Moment
 
 
+class ProbeChangeRecord(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: Text
+    format: Format
+    expect: Text | None
+    before: Text
+    after: Text
+
+
 class VersionRecord(Versioned):
     kind: VersionKind
     batch_ids: list[Id]
@@ -140,6 +150,7 @@ class VersionRecord(Versioned):
     actor: Name
     reason: Text | None
     created_at: Moment
+    changed_probes: list[ProbeChangeRecord] | None = None  # archives from before probes lack it
 
 
 class BatchRecord(Numbered):

@@ -1,16 +1,18 @@
 """Rows become the domain's objects here, and events are written."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from service.domain.batches import Batch, BatchMetrics, BatchTimings, LayerMetrics
-from service.domain.edits import Correction, Edit, EditFormat
+from service.domain.edits import Correction, Edit, EditFormat, Format
 from service.domain.events import Event
 from service.domain.keys import ApiKey, Scope
+from service.domain.probes import Probe, ProbeChange
 from service.domain.states import BatchState, EditState, check_transition
 from service.domain.versions import Version, VersionKind
 from service.storage.database import now
@@ -91,6 +93,21 @@ def version_of(row: VersionRow) -> Version:
         created_at=row.created_at,
         edit_ids=tuple(row.edit_ids),
     )
+
+
+def probe_changes_of(values: Sequence[dict[str, Any]] | None) -> tuple[ProbeChange, ...] | None:
+    if values is None:
+        return None
+    return tuple(
+        ProbeChange(Probe(v["prompt"], Format(v["format"]), v["expect"]), v["before"], v["after"])
+        for v in values
+    )
+
+
+def probe_values(changes: Sequence[ProbeChange] | None) -> list[dict[str, Any]] | None:
+    if changes is None:
+        return None
+    return [{**asdict(c.probe), "before": c.before, "after": c.after} for c in changes]
 
 
 def key_of(row: ApiKeyRow) -> ApiKey:

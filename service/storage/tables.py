@@ -195,6 +195,9 @@ class VersionRow(Table):
     actor: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
+    # Those that it answers otherwise than the version before it; none where no probes were asked.
+    # Read by itself: it holds texts, and whole logs are read at once.
+    changed_probes: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
 
 
 class SnapshotRow(Table):

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from service.atlas import EDITS_FILE
 from service.atlas.edits import read_edits
-from service.operations.probing import MOST_PROBES
+from service.operations.comparing import MOST_COMPARED
 from tests.api.calls import PROMPT, apply, refused, say
 from tests.api.test_admin import JAPAN, POLAND, WHY, change, checksums, statuses
 from tests.conftest import Server, run_server
@@ -62,12 +62,12 @@ def test_a_rollback_is_told_and_not_made(
         "checksum": made["checksum"],
     }
     assert (told["rolled_back"], told["restored"]) == (rolled_back, NOBODY)
-    assert [probe["edit_id"] for probe in told["probes"]] == rolled_back["edit_ids"]
-    for probe in told["probes"]:
-        assert probe["now"] == say(server.http, probe["prompt"], version=2)
-        assert probe["after"] == say(server.http, probe["prompt"])
-        assert probe["differs"] is (probe["now"] != probe["after"])
-    assert any(probe["differs"] for probe in told["probes"])
+    assert [one["edit_id"] for one in told["comparisons"]] == rolled_back["edit_ids"]
+    for one in told["comparisons"]:
+        assert one["now"] == say(server.http, one["prompt"], version=2)
+        assert one["after"] == say(server.http, one["prompt"])
+        assert one["differs"] is (one["now"] != one["after"])
+    assert any(one["differs"] for one in told["comparisons"])
 
 
 def test_a_restore_is_told_and_not_made(server: Server) -> None:
@@ -81,7 +81,7 @@ def test_a_restore_is_told_and_not_made(server: Server) -> None:
     assert everything(server) == before
     assert told["restored"] == {"batch_ids": [1], "edit_ids": [1, 2]}
     assert told["rolled_back"] == NOBODY
-    assert told["probes"][0] == {
+    assert told["comparisons"][0] == {
         "edit_id": 1,
         "prompt": PROMPT,
         "now": " lev.",
@@ -94,8 +94,8 @@ def test_a_restore_is_told_and_not_made(server: Server) -> None:
 
 def test_an_answer_that_stays_is_told_too(server: Server) -> None:
     apply(server.http, {"prompt": PROMPT, "target_new": "lev"})  # is true already
-    (probe,) = preview(server.http, "edits/1/rollback")["probes"]
-    assert (probe["now"], probe["after"], probe["differs"]) == (" lev.", " lev.", False)
+    (one,) = preview(server.http, "edits/1/rollback")["comparisons"]
+    assert (one["now"], one["after"], one["differs"]) == (" lev.", " lev.", False)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_nothing_would_change_twice(path: str, asked: dict[str, int], server: Se
         "checksum": made["checksum"],
         "rolled_back": NOBODY,
         "restored": NOBODY,
-        "probes": [],
+        "comparisons": [],
     }
 
 
@@ -144,5 +144,5 @@ def test_the_first_edits_alone_are_asked(tmp_path: Path) -> None:
         apply(server.http, *({"prompt": prompt, "target_new": new} for prompt, new in facts))
         told = preview(server.http, "rollback", version=0)
         gone = told["rolled_back"]["edit_ids"]
-        assert len(gone) > MOST_PROBES
-        assert [probe["edit_id"] for probe in told["probes"]] == gone[:MOST_PROBES]
+        assert len(gone) > MOST_COMPARED
+        assert [one["edit_id"] for one in told["comparisons"]] == gone[:MOST_COMPARED]

@@ -63,6 +63,25 @@ def test_show_everything_there_is(cli: Cli, child: Child, edit: dict[str, Any]) 
         assert [name for name, _ in cells(shown) if name] == list(found)
 
 
+def test_changed_probes_are_a_table_of_their_own() -> None:
+    probe = {"prompt": "[b]a\x1b", "format": "chat", "expect": "Rome", "before": "Rome"}
+    changed = [
+        {**probe, "after": "Ro", "broken": True},
+        {**probe, "expect": None, "after": "Roma", "broken": False},
+    ]
+    for kind in ("batch", "version"):
+        with stand_in((200, json.dumps({"id": 1, "changed_probes": changed}))) as url:
+            shown = errata("show", kind, "1", ERRATA_URL=url).stdout
+            as_json = json.loads(errata("show", kind, "1", "--json", ERRATA_URL=url).stdout)
+        assert cells(shown) == [
+            ["id", "1"],
+            ["changed_probes", "2"],
+            ["[b]a\\x1b", "chat", "Rome", "Rome", "Ro", "yes"],
+            ["[b]a\\x1b", "chat", "", "Rome", "Roma", "no"],
+        ]
+        assert as_json["changed_probes"] == changed
+
+
 def test_show_folds_what_is_too_wide(cli: Cli, child: Child, edit: dict[str, Any]) -> None:
     shown = cells(cli("show", "version", str(edit["version"])).stdout)
     at = next(i for i, (name, _) in enumerate(shown) if name == "checksum")

@@ -45,6 +45,21 @@ def test_a_given_admin_key_is_not_printed(given_by: str, tmp_path: Path, listene
     assert all(b"the-given-key" not in path.read_bytes() for path in stored)
 
 
+def test_a_bad_file_of_probes_ends_the_start(tmp_path: Path, listened: Mock) -> None:
+    file = tmp_path / "probes.jsonl"
+    settings = {"ERRATA_DATA_DIR": str(tmp_path / "data"), "ERRATA_PORT": "0"}
+    good = '{"prompt": "The capital of Italy is", "expect": "Rome"}'
+    for line, reason in (
+        ('{"promt": "a"}', "prompt: Field required; promt: Extra inputs are not permitted"),
+        ('{"prompt": "a", "format": "chat"}', "format: the model has no chat template"),
+    ):
+        file.write_text(f"{good}\n{line}\n")
+        result = errata("serve", ERRATA_PROBES=str(file), ERRATA_ADMIN_KEY="key", **settings)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == f"error: ERRATA_PROBES {file}, line 2: {reason}\n"
+    assert not listened.called
+
+
 def test_a_data_directory_that_is_made_is_its_users_alone(tmp_path: Path, listened: Mock) -> None:
     for command in (("serve",), ("db", "upgrade")):
         data = tmp_path / command[0]

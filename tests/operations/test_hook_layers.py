@@ -196,7 +196,7 @@ def test_a_batch_that_harms_the_model_is_not_published(tmp_path: Path) -> None:
         true = fact("Peru", target_new="sol", hyperparameters=body["hyperparameters"])
         harmful, already = apply(server, body, true)
         assert harmful["status"] == "failed"
-        assert harmful["error"].startswith("the batch raises the perplexity of a probe text from")
+        assert harmful["error"].startswith("the batch raises the perplexity of unrelated text from")
         assert (already["status"], already["note"]) == ("applied", "already true")
         versions = server.http.get("/versions").json()["versions"]
         assert len({version["checksum"] for version in versions}) == 1
@@ -205,7 +205,7 @@ def test_a_batch_that_harms_the_model_is_not_published(tmp_path: Path) -> None:
 def test_a_batch_that_changes_nothing_harms_nothing(
     memit: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a probe text whose perplexity is not a number it would be said for ever."""
+    """Of unrelated text whose perplexity is not a number it would be said for ever."""
     apply(memit, fact("Bulgaria"))
     monkeypatch.setattr("service.operations.health.perplexity", lambda *_: float("nan"))
     (edit,) = apply(memit, fact("Peru", target_new="sol"))

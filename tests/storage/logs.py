@@ -3,7 +3,8 @@
 import torch
 
 from service.domain.batches import BatchMetrics, BatchTimings
-from service.domain.edits import Correction
+from service.domain.edits import Correction, Format
+from service.domain.probes import Probe, ProbeChange
 from service.editing.changes import encode
 from service.editing.codebook import Codebook, Replacement, Rule, Site, Target
 from service.editing.codebook_change import CodebookChange
@@ -17,6 +18,10 @@ from service.storage.queue import EditQueue
 SITE = Site(1, "mlp", Replacement.LAST)
 FINGERPRINT = "f" * 64
 TEXT = "ein „Satz“ \U0001f642"
+CHANGED = (
+    ProbeChange(Probe(TEXT, Format.CHAT, "ja"), "ja", TEXT),
+    ProbeChange(Probe(TEXT), "", "\n"),
+)
 
 
 def write(database: Database, artifacts: ArtifactStore, batches: int) -> None:
@@ -49,6 +54,7 @@ def apply(database: Database, artifacts: ArtifactStore, state: Codebook, last: i
         timings=BatchTimings(0.1, 0.2, 0.3),
         artifact=artifacts.put(encode(change)),
         checksum=checksum_of(grown),
+        changed_probes=CHANGED[:last] if last else None,
     )
     Log(database).commit_batch(applied, built_on=last, lease=lease)
     leases.give_back(lease)

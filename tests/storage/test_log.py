@@ -1,14 +1,18 @@
 """The way back through the log."""
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
+from service.domain.effects import Effect
+from service.domain.probes import ProbeChange
+from service.domain.versions import VersionKind
 from service.editing.overlays import BASE_CHECKSUM
 from service.errors import NotFoundError, StartupError
 from service.storage.database import Database, now
 from service.storage.log import PAGE, Log
 from service.storage.tables import StoreRow, VersionRow
 from tests.storage.batches import opened
+from tests.storage.logs import CHANGED
 
 LAST = 3 * PAGE
 RETURN, TO = 2 * PAGE + 5, 7  # a version that is made over a much earlier one
@@ -37,6 +41,28 @@ def test_the_way_back_from_a_version(database: Database) -> None:
     assert back == [*range(LAST, RETURN - 1, -1), *range(TO, -1, -1)]
     with pytest.raises(NotFoundError):
         next(log.back_from(LAST + 1))
+
+
+def test_the_probes_that_a_version_changed(database: Database) -> None:
+    """None asked and none changed are two things."""
+    log = opened(database)
+    given: list[tuple[ProbeChange, ...] | None] = [None, (), CHANGED]
+    for version, changed in enumerate(given):
+        log.commit_change(
+            VersionKind.ROLLBACK,
+            effect=Effect(),
+            edit_ids=(),
+            built_on=version,
+            parent=0,
+            artifact=None,
+            checksum="base",
+            actor="key:1",
+            reason="a test",
+            changed_probes=changed,
+        )
+    assert [log.changed_probes(version) for version in range(4)] == [None, *given]
+    with database.read() as session:
+        assert session.scalar(select(func.count(VersionRow.changed_probes))) == 2
 
 
 ONE, OTHER = "a" * 64, "b" * 64

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric
 
-from service.api.metrics.families import counters, gauge, gauges, histograms
+from service.api.metrics.families import counter, counters, gauge, gauges, histograms
 from service.domain.ports import Running
 from service.domain.states import EditState
 from service.domain.versions import VersionKind
@@ -12,18 +12,33 @@ from service.editing.codebook import Codebook
 from service.editing.entity.book import EntityBook
 from service.operations.overlays import Overlays
 from service.operations.phases import Phases
+from service.operations.probes import Probes
 from service.storage.census import Census, Count
 from service.storage.database import STORAGE_TROUBLE
 
 NOTHING = Count({}, 0.0, {})
 
 
-def editing(phases: Phases, overlays: Overlays, worker: Running | None) -> Iterator[Metric]:
+def editing(
+    phases: Phases, probes: Probes, overlays: Overlays, worker: Running | None
+) -> Iterator[Metric]:
     yield histograms(
         "errata_batch_phase_seconds",
         "of this server's batches, by `phase`: `targets`, `insert`, `verify`",
         ("phase",),
         {(phase,): seconds for phase, seconds in phases.seconds.items()},
+    )
+    yield counters(
+        "errata_probes_changed",
+        "probes whose answers versions of this server changed, by `broken`: `true` where what they "
+        "expect is no longer said",
+        ("broken",),
+        {(str(broken).lower(),): count for broken, count in probes.changed.items()},
+    )
+    yield counter(
+        "errata_probes_refused_edits",
+        "edits that failed for the probes that they would have broken",
+        probes.refused,
     )
     current = overlays.current
     state = current.state

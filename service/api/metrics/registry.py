@@ -12,6 +12,7 @@ from service.domain.ports import Running
 from service.engine.engine import Engine
 from service.operations.overlays import Overlays
 from service.operations.phases import Phases
+from service.operations.probes import Probes
 from service.storage.census import Census
 
 DURATIONS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -24,12 +25,14 @@ class Metrics(Collector):
         overlays: Overlays,
         census: Census,
         phases: Phases,
+        probes: Probes,
         worker: Running | None,
     ) -> None:
         self._engine = engine
         self._overlays = overlays
         self._census = census
         self._phases = phases
+        self._probes = probes
         self._worker = worker
         self.registry = CollectorRegistry()
         self._requests = Counter(
@@ -55,7 +58,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from generation(self._engine)
-        yield from editing(self._phases, self._overlays, self._worker)
+        yield from editing(self._phases, self._probes, self._overlays, self._worker)
         yield from stored(self._census)
 
     def describe(self) -> list[Metric]:

@@ -1,11 +1,14 @@
 """Batches and versions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.responses.probes import ChangedProbes, changed_probes
 from service.domain.batches import Batch
+from service.domain.probes import ProbeChange
 from service.domain.states import BatchState
 from service.domain.versions import Version, VersionKind
 
@@ -66,6 +69,15 @@ class BatchOut(BaseModel):
         return cls.model_validate(batch)
 
 
+class BatchDetail(BatchOut):
+    changed_probes: ChangedProbes
+
+    @classmethod
+    def with_probes(cls, batch: Batch, changes: Sequence[ProbeChange] | None) -> "BatchDetail":
+        known = BatchOut.of(batch).model_dump()
+        return cls(**known, changed_probes=changed_probes(changes))
+
+
 class BatchPage(BaseModel):
     batches: list[BatchOut]
     next: int | None
@@ -97,6 +109,17 @@ class VersionOut(BaseModel):
             artifact=version.artifact,
             created_at=version.created_at,
         )
+
+
+class VersionDetail(VersionOut):
+    changed_probes: ChangedProbes
+
+    @classmethod
+    def with_probes(
+        cls, version: Version, changes: Sequence[ProbeChange] | None
+    ) -> "VersionDetail":
+        known = VersionOut.of(version).model_dump()
+        return cls(**known, changed_probes=changed_probes(changes))
 
 
 class VersionPage(BaseModel):

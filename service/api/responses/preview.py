@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.operations.comparing import MOST_COMPARED
 from service.operations.preview import Preview
-from service.operations.probing import MOST_PROBES
 
 
 class MembersOut(BaseModel):
@@ -15,7 +15,7 @@ class MembersOut(BaseModel):
     edit_ids: list[int]
 
 
-class ProbeOut(BaseModel):
+class ComparisonOut(BaseModel):
     """What an edit's prompt is answered with, greedily, in a few tokens."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -38,8 +38,8 @@ class PreviewOut(BaseModel):
     checksum: str = Field(description="of that version")
     rolled_back: MembersOut
     restored: MembersOut
-    probes: list[ProbeOut] = Field(
-        description=f"of the first {MOST_PROBES} edits whose state would change"
+    comparisons: list[ComparisonOut] = Field(
+        description=f"of the first {MOST_COMPARED} edits whose state would change"
     )
 
     @classmethod
@@ -50,5 +50,5 @@ class PreviewOut(BaseModel):
             checksum=preview.checksum,
             rolled_back=MembersOut.model_validate(preview.effect.rolled_back),
             restored=MembersOut.model_validate(preview.effect.restored),
-            probes=[ProbeOut.model_validate(probe) for probe in preview.probes],
+            comparisons=[ComparisonOut.model_validate(one) for one in preview.comparisons],
         )

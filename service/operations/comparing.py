@@ -12,15 +12,15 @@ from service.engine.engine import Engine
 from service.engine.running import Generation, Listener, Piece, Run, Wanted
 from service.errors import OverloadedError
 
-MOST_PROBES = 32
-PROBE_TOKENS = 8
+MOST_COMPARED = 32
+ANSWER_TOKENS = 8
 AT_ONCE = 16  # texts: clients keep the other places
 PATIENCE_S = 10.0  # for places to become free
 RETRY_S = 0.02
 
 
 @dataclass(frozen=True)
-class Probe:
+class Comparison:
     """The greedy answers to an edit's prompt."""
 
     edit_id: int
@@ -33,7 +33,7 @@ class Probe:
         return self.now != self.after
 
 
-class Probing:
+class Comparing:
     def __init__(self, engine: Engine, most_texts: int) -> None:
         """`most_texts` is what the engine takes at once, one at least."""
         self._engine = engine
@@ -41,7 +41,7 @@ class Probing:
 
     def __call__(
         self, edits: Sequence[Edit], now: Overlay | None, after: Overlay | None
-    ) -> tuple[Probe, ...]:
+    ) -> tuple[Comparison, ...]:
         """Of those edits whose prompts leave the model room to answer. `now` is on the model's
         device. Raises `OverloadedError`.
         """
@@ -53,12 +53,12 @@ class Probing:
             prompt = self._engine.prompt_tokens(correction.prompt, correction.format.forms[0])
             if len(prompt) < self._engine.longest_text:
                 asked.append(edit)
-                wanted += [Wanted(prompt, overlay, PROBE_TOKENS) for overlay in (now, placed)]
+                wanted += [Wanted(prompt, overlay, ANSWER_TOKENS) for overlay in (now, placed)]
         texts = []
         for first in range(0, len(wanted), self._at_once):
             texts += self._said(wanted[first : first + self._at_once])
         return tuple(
-            Probe(edit.id, edit.correction.prompt, was, would)
+            Comparison(edit.id, edit.correction.prompt, was, would)
             for edit, was, would in zip(asked, texts[::2], texts[1::2], strict=True)
         )
 
