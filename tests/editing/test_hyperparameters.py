@@ -193,7 +193,7 @@ def test_layers_follow_the_models_depth(
 
 def test_what_nobody_gave_is_the_methods_own() -> None:
     found = grace()
-    assert (found.module, found.radius, found.steps) == ("mlp", 1.0, 100)
+    assert (found.module, found.radius, found.steps) == ("mlp", None, 100)
     coachhook = locate("coachhook")
     assert (coachhook.gate, coachhook.alpha, coachhook.steps) == (Gate.SEQUENCE, 2.2, 20)
     assert coachhook.position is Position.LAST
@@ -263,7 +263,7 @@ def faults(editor: str, **given: Any) -> list[FieldError]:
         ("grace", {"steps": 0}, "steps", "greater than or equal to 1"),
         ("grace", {"steps": 1_001}, "steps", "less than or equal to 1000"),
         ("grace", {"radius": 0}, "radius", "greater than 0"),
-        ("grace", {"radius": None}, "radius", "valid number"),
+        ("grace", {"radius": "1"}, "radius", "valid number"),
         ("grace", {"replacement": "replace_first"}, "replacement", "'replace_last'"),
         ("grace", {"layer": -1}, "layer", "greater than or equal to 0"),
         ("grace", {"layer": 8}, "layer", "the model has no layer 8; it has 0 to 7"),
