@@ -55,8 +55,7 @@ class GraceHyperparameters:
     module: str  # path within the layer
     replacement: Replacement = Replacement.LAST
     keyed: Keyed = Keyed.TARGET
-    # Initial deferral radius (epsilon), in the units of the module's input; None: as measured on the
-    # model.
+    # Initial deferral radius (epsilon), in the units of the module's input; None: it is measured.
     radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     scope: Scope = Scope.PHRASINGS
     # How far the key of one text may move from one pass to another, as a share of its length.

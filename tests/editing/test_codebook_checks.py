@@ -51,9 +51,10 @@ def test_radii_of_keys_are_read_as_they_were_written() -> None:
     before = decode(artifact(target(1, 0.5)), SHAPE)
     assert isinstance(before, CodebookChange)
     assert [target.radii for target in before.targets] == [()]
+    rows = Codebook.empty().insert(SITE, [one], RULE).rows([0])
+    wrong = encode(CodebookChange(SITE, (replace(one, radii=(-0.25,)),), rows))
     with pytest.raises(ArtifactFaultError, match=r"targets\.radii holds a radius below 0"):
-        rows = Codebook.empty().insert(SITE, [one], RULE).rows([0])
-        decode(encode(CodebookChange(SITE, (replace(one, radii=(-0.25,)),), rows)), SHAPE)
+        decode(wrong, SHAPE)
 
 
 def test_values_stay_finite_in_the_models_dtype() -> None:
