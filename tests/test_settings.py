@@ -122,7 +122,7 @@ def test_variables_of_the_client_are_no_settings(monkeypatch: pytest.MonkeyPatch
         (
             "EDITOR",
             "magic",
-            "Input should be 'grace', 'entity', 'coachhook', 'memit', 'emmet', 'rome' or 'r-rome'",
+            "Input should be 'entity', 'grace', 'coachhook', 'memit', 'emmet', 'rome' or 'r-rome'",
         ),
         ("DTYPE", "int8", "Input should be 'auto', 'float32', 'bfloat16' or 'float16'"),
         ("DEVICE_MAP", "cuda:0", "Input should be 'auto', 'balanced' or 'sequential'"),
