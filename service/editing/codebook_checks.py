@@ -80,19 +80,11 @@ def _check_targets(parts: Parts, widths: Widths, shape: ModelShape) -> None:
     _check_keys(parts, "targets.keys", sum(keys), widths, shape)
     _check_values(parts, "targets.values", sum(values), widths, shape)
     parts.labels("targets.labels", sum(values), vocabulary=shape.vocabulary, padding=NO_TOKEN)
-    value_of = iter(parts.integers("targets.value_of", sum(keys)))
+    parts.references("targets.value_of", "value", edits, keys, values)
     if SPELLED in parts:
         parts.integers(SPELLED, sum(keys), below=2)
     if RADII in parts and bool((parts.floats(RADII, sum(keys)) < 0).any()):
         raise ArtifactFaultError(RADII, "holds a radius below 0")
-    for edit, own_keys, own_values in zip(edits, keys, values, strict=True):
-        for _ in range(own_keys):
-            value = next(value_of)
-            if value >= own_values:
-                raise ArtifactFaultError(
-                    "targets.value_of",
-                    f"names value {value} of edit {edit}, which has {own_values}",
-                )
 
 
 def _check_keys(parts: Parts, name: str, count: int, widths: Widths, shape: ModelShape) -> None:
