@@ -18,7 +18,14 @@ from service.api.dependencies import (
 from service.api.edit_body import OPENAPI_BODY, Corrections
 from service.api.failures import documented
 from service.api.guarded import Guarded
-from service.api.responses.edits import EditOut, EditPage, EditsAccepted, HitsOut, QueuedEdit
+from service.api.responses.edits import (
+    EditDetail,
+    EditOut,
+    EditPage,
+    EditsAccepted,
+    HitsOut,
+    QueuedEdit,
+)
 from service.api.streams import unless_gone
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import EditState
@@ -105,12 +112,14 @@ async def get_edit(
         float,
         Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds to wait for its end"),
     ] = 0.0,
-) -> EditOut:
-    """One edit of one's own; with `wait`, as soon as it is settled or the time is up."""
+) -> EditDetail:
+    """One edit of one's own, with its report; with `wait`, as soon as it is settled or the time is
+    up.
+    """
     if wait:
         request.state.places.enter_context(services.lanes.seats.taken())
     waiting = services.insights.settled(edit_id, wait, key.sees)
-    return EditOut.of(await unless_gone(request, waiting))
+    return EditDetail.with_report(await unless_gone(request, waiting))
 
 
 @router.get("/edits/{edit_id}/hits", responses=documented(404))
