@@ -83,12 +83,13 @@ class Editors:
             return None
         return self._spaces.of((found.layer, found.sentence_layer), advance)
 
-    def ready(self, name: str) -> bool:
+    def ready(self, name: str, overrides: Mapping[str, Any] | None = None) -> bool:
         """Whether all that an editor needs to know of the model is there."""
-        found = self._hyperparameters(name, {})
+        found = self._hyperparameters(name, overrides or {})
         if isinstance(found, EntityHyperparameters):
             return self._spaces.ready((found.layer, found.sentence_layer))
-        return self._statistics.ready(self.layers(name))
+        layers = found.layers if isinstance(found, LocateHyperparameters) else ()
+        return self._statistics.ready(layers)
 
     def prepare(self, name: str) -> None:
         """Makes what is missing of it. Raises `StoppedError` when it is told to stop: what was made

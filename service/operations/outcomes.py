@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from service.domain.edits import ALREADY_TRUE
 from service.operations.examination import Finding
-from service.operations.making import NOT_REACHED, Made
+from service.operations.making import Made
 from service.operations.reporting import report
+from service.operations.shortfall import NOT_REACHED
 from service.storage.log import EditOutcome
 
 
