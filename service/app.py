@@ -36,6 +36,7 @@ from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
 from service.operations.codebook_radii import CodebookRadii
 from service.operations.comparing import Comparing
+from service.operations.dry_run import DryRun
 from service.operations.edge_entries import tell_edge_entries
 from service.operations.editors import Editors
 from service.operations.family import Family
@@ -128,11 +129,12 @@ def build(
     sweep(database, artifacts)
     family = Family(editors, store, overlays)
     health = Health(engine, statistics, settings.max_perplexity_ratio)
+    making = Making(engine, Wording(engine), health, ProbeChecks(engine, probes, spans), spans)
     apply = Apply(
         engine,
         editors,
         family,
-        Making(engine, Wording(engine), health, ProbeChecks(engine, probes, spans), spans),
+        making,
         probes,
         overlays,
         queue,
@@ -177,6 +179,7 @@ def build(
             ),
             spans,
         ),
+        dry_run=DryRun(engine, editors, family, making, overlays, settings.max_batch),
         ask=Ask(
             engine,
             overlays,

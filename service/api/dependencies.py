@@ -16,6 +16,7 @@ from service.domain.ports import Running
 from service.engine.engine import Engine
 from service.errors import ForbiddenError, NotAuthenticatedError
 from service.operations.ask import Ask
+from service.operations.dry_run import DryRun
 from service.operations.feed import Feed
 from service.operations.history import History
 from service.operations.insights import Insights
@@ -38,6 +39,7 @@ class Services:
     engine: Engine
     overlays: Overlays
     intake: Intake
+    dry_run: DryRun
     ask: Ask
     history: History
     insights: Insights

@@ -1,10 +1,12 @@
 """`/edits`: hand in corrections, look at them, take them back."""
 
 import hashlib
+import threading
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from service.api.contract import KEYED, LOCATION
 from service.api.dependencies import (
@@ -12,14 +14,24 @@ from service.api.dependencies import (
     After,
     EditId,
     Limit,
+    Services,
     ServicesDep,
     needs,
 )
 from service.api.edit_body import OPENAPI_BODY, Corrections
 from service.api.failures import documented
 from service.api.guarded import Guarded
-from service.api.responses.edits import EditOut, EditPage, EditsAccepted, HitsOut, QueuedEdit
+from service.api.responses.dry_run import TriedOut
+from service.api.responses.edits import (
+    EditDetail,
+    EditOut,
+    EditPage,
+    EditsAccepted,
+    HitsOut,
+    QueuedEdit,
+)
 from service.api.streams import unless_gone
+from service.domain.edits import Correction
 from service.domain.keys import ApiKey, Scope
 from service.domain.states import EditState
 
@@ -40,8 +52,13 @@ MAX_WAIT_S = 60
 @router.post(
     "/edits",
     status_code=HTTPStatus.ACCEPTED,
+    response_model=EditsAccepted,
     response_model_exclude_none=True,
-    responses={202: {"headers": LOCATION}},
+    responses={
+        200: {"model": TriedOut, "description": "of a dry run"},
+        202: {"headers": LOCATION},
+        **documented(409),
+    },
     openapi_extra=OPENAPI_BODY,
 )
 async def submit_edits(
@@ -51,10 +68,20 @@ async def submit_edits(
     response: Response,
     services: ServicesDep,
     idempotency_key: IdempotencyKey = None,
-) -> EditsAccepted:
+    dry_run: Annotated[
+        bool, Query(description="store nothing; tell what a batch of these edits would do")
+    ] = False,
+) -> EditsAccepted | Response:
     """Takes one edit, or `{"edits": [...]}`, into the queue: all of them or none. Once this answers
     they are durable; follow them at `Location`.
+
+    With `dry_run=true` the edits are made and verified as a batch over the current version, and
+    nothing is stored, no `Idempotency-Key` either: the answer, a 200, tells what would become of
+    each, with its report. They must be as many as a batch takes, of one editor with one set of
+    hyperparameters; 409 while what the editor needs to know of the model is still to be made.
     """
+    if dry_run:
+        return JSONResponse((await _tried(request, services, body)).model_dump(mode="json"))
     edits = await services.lanes.intake.run(
         services.intake.submit,
         body,
@@ -66,6 +93,16 @@ async def submit_edits(
     one = len(edits) == 1
     response.headers["Location"] = f"/edits/{first}" if one else f"/edits?submitted_with={first}"
     return EditsAccepted(edits=[QueuedEdit.of(edit) for edit in edits])
+
+
+async def _tried(request: Request, services: Services, body: list[Correction]) -> TriedOut:
+    services.dry_run.check(body)
+    left = threading.Event()  # the client has
+    try:
+        trying = services.lanes.dry_runs.run(services.dry_run, body, left)
+        return TriedOut.of(await unless_gone(request, trying))
+    finally:
+        left.set()
 
 
 @router.get("/edits")
@@ -105,12 +142,14 @@ async def get_edit(
         float,
         Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds to wait for its end"),
     ] = 0.0,
-) -> EditOut:
-    """One edit of one's own; with `wait`, as soon as it is settled or the time is up."""
+) -> EditDetail:
+    """One edit of one's own, with its report; with `wait`, as soon as it is settled or the time is
+    up.
+    """
     if wait:
         request.state.places.enter_context(services.lanes.seats.taken())
     waiting = services.insights.settled(edit_id, wait, key.sees)
-    return EditOut.of(await unless_gone(request, waiting))
+    return EditDetail.with_report(await unless_gone(request, waiting))
 
 
 @router.get("/edits/{edit_id}/hits", responses=documented(404))

@@ -55,6 +55,7 @@ class Lanes:
     intake: Lane  # SQLite has one writer at a time, PostgreSQL a pool of connections
     scoring: Lane  # passes take turns
     changes: Lane  # of history, which has one at a time
+    dry_runs: Lane  # of edits, one beside the worker's batch
     seats: Seats
 
     @classmethod
@@ -64,5 +65,6 @@ class Lanes:
             intake=Lane(4, 256, "requests with edits are being read or wait"),
             scoring=Lane(4, texts, "texts are being scored or wait"),
             changes=Lane(2, 62, "changes of history are being made or wait"),
+            dry_runs=Lane(1, 7, "dry runs of edits are being made or wait"),
             seats=Seats(seats),
         )

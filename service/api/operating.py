@@ -44,6 +44,7 @@ def about(services: ServicesDep) -> AboutOut:
         model=loaded.name,
         fingerprint=loaded.fingerprint,
         editor=services.settings.editor,
+        max_batch=services.settings.max_batch,
         version=services.overlays.current.version,
         chats=loaded.chats,
         system_messages=loaded.system_messages,

@@ -84,6 +84,12 @@ class EditIn(Wire):
         description="a chat's answer may go on after the target, and does not end there",
     )
 
+    strict: StrictBool = Field(
+        False,
+        description="it fails, and leaves no trace, where it misses a phrasing or the answer to a "
+        "neighborhood prompt changes",
+    )
+
     @field_validator("subject")
     @classmethod
     def _in_the_prompt(cls, subject: str | None, info: ValidationInfo) -> str | None:
@@ -108,6 +114,7 @@ class EditIn(Wire):
             warnings=() if self.subject is None else warnings_of(self.subject, self.prompt),
             joint=self.joint,
             continues=self.continues,
+            strict=self.strict,
         )
 
 

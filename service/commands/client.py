@@ -32,11 +32,12 @@ class Client:
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._send("GET", path, params=given)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: dict[str, Any], timeout_s: float = TIMEOUT_S) -> Any:
         given = {name: value for name, value in body.items() if value is not None}
         # Whatever a file or a shell may hold, broken Unicode and NaN too, is the server's to judge.
         headers = {"Content-Type": "application/json"}
-        return self._send("POST", path, content=json.dumps(given), headers=headers)
+        content = json.dumps(given)
+        return self._send("POST", path, content=content, headers=headers, timeout=timeout_s)
 
     def events(self, path: str, **parameters: Any) -> Iterator[tuple[str, Any]]:
         """The kind and the data of each server-sent event, as they come."""

@@ -1,9 +1,7 @@
 """`errata edit`: hand in corrections and follow them until they are applied."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,22 +9,15 @@ import typer
 from rich.progress import Progress
 
 from service.commands.client import Client, client
+from service.commands.dry_edits import try_edits
 from service.commands.edit_sets import FORMS, SkipBadOption, edit_set, of_edits
+from service.commands.given import Given, requests_of
 from service.commands.output import Exit, JsonOption, err, out, print_json, print_table, visible
+from service.commands.reports import share
 from service.evaluation.datasets import Subject
 from service.evaluation.datasets.bodies import body_of
 
-EDITS_PER_REQUEST = 200
-BYTES_PER_REQUEST = 1 << 19  # half of what a server takes by default
 WAIT_S = 30
-
-
-@dataclass(frozen=True)
-class Given:
-    """An edit as it is handed in."""
-
-    body: dict[str, Any]
-    place: str = ""  # in a file
 
 
 def edit(
@@ -64,6 +55,14 @@ def edit(
         bool,
         typer.Option("--continue", help="In a chat, the answer goes on after TARGET_NEW."),
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Fail, and leave no trace, where a phrasing is missed or a neighbour's answer "
+            "changes; with --file, for each of its edits.",
+        ),
+    ] = False,
     file: Annotated[
         Path | None,
         typer.Option(
@@ -74,6 +73,14 @@ def edit(
     ] = None,
     skip_bad: SkipBadOption = False,
     wait: Annotated[bool, typer.Option(help="Follow the edits until they are applied.")] = True,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Store nothing; tell what the edits would do. Those of a file are tried in "
+            "batches, each by itself over the current version.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Correct what the model says."""
@@ -94,7 +101,12 @@ def edit(
         edits = [Given(given)]
     else:
         raise typer.BadParameter("give PROMPT and TARGET_NEW, or --file and neither")
+    if strict:
+        edits = [replace(one, body={**one.body, "strict": True}) for one in edits]
     with client() as server:
+        if dry_run:
+            try_edits(server, edits, as_json=as_json)
+            return
         queued = _hand_in(server, edits)
         settled = _follow(server, queued) if wait else queued
         if as_json:
@@ -123,7 +135,7 @@ def _read(file: Path, skip_bad: bool) -> list[Given]:
 
 def _hand_in(server: Client, edits: list[Given]) -> list[dict[str, Any]]:
     queued: list[dict[str, Any]] = []
-    for some in _requests(edits):
+    for some in requests_of(edits):
         try:
             queued += server.post("/edits", {"edits": [one.body for one in some]})["edits"]
         except typer.Exit:
@@ -133,20 +145,6 @@ def _hand_in(server: Client, edits: list[Given]) -> list[dict[str, Any]]:
                 err.print(visible(f"{before}edits[0] is {some[0].place}"), soft_wrap=True)
             raise
     return queued
-
-
-def _requests(edits: list[Given]) -> Iterator[list[Given]]:
-    """As many edits in each as a request takes."""
-    some: list[Given] = []
-    size = 0
-    for one in edits:
-        more = len(json.dumps(one.body))
-        if some and (len(some) == EDITS_PER_REQUEST or size + more > BYTES_PER_REQUEST):
-            yield some
-            some, size = [], 0
-        some.append(one)
-        size += more
-    yield some
 
 
 def _follow(server: Client, queued: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -184,8 +182,8 @@ def _print(settled: list[dict[str, Any]]) -> None:
                 one["status"],
                 one["version"],
                 one["target_new"],
-                _share(one["probability_before"]),
-                _share(one["probability_after"]),
+                share(one["probability_before"]),
+                share(one["probability_after"]),
                 "; ".join(filter(None, (one["error"] or one["note"], *one.get("warnings", ())))),
             )
             for one in shown
@@ -196,7 +194,3 @@ def _print(settled: list[dict[str, Any]]) -> None:
 def _span(edits: list[dict[str, Any]]) -> str:
     first, last = edits[0]["id"], edits[-1]["id"]
     return f"edit {first}" if first == last else f"edits {first} to {last}"
-
-
-def _share(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2%}"

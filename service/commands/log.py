@@ -8,6 +8,7 @@ import typer
 
 from service.commands.client import client
 from service.commands.output import JsonOption, moment, out, print_json, print_table
+from service.commands.reports import print_reports
 
 Reason = Annotated[str, typer.Option(help="Why; kept in the log.", metavar="TEXT")]
 ExpectedVersion = Annotated[
@@ -73,10 +74,14 @@ def show(
         if as_json:
             print_json(found)
             return
+        # In tables of their own.
+        report = found.pop("report", None)
         probes = found.get("changed_probes")
-        if probes:  # in a table of their own
+        if probes:
             found["changed_probes"] = len(probes)
         print_table([], [(name, _cell(value)) for name, value in found.items()])
+        if report:
+            print_reports([(number, report)])
         if probes:
             _print_probes(probes)
 

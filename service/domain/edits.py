@@ -67,6 +67,7 @@ class Correction:
     # Between prompt and target: a space or nothing; None leaves it to the rules of writing.
     joint: str | None = None
     continues: bool = False  # a chat's answer may go on after the target
+    strict: bool = False  # fails where it misses a phrasing or a neighbour's answer changes
 
     @property
     def own_places(self) -> frozenset[Place]:

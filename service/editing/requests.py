@@ -94,6 +94,7 @@ class EditRequest:
     neighborhood: tuple[Neighbor, ...] = ()
     fact: FactRequest | None = None  # for editors that change weights
     subject: str | None = None  # for `entity`
+    strict: bool = False  # it fails where it misses a given phrasing or moves a neighbour
 
     @property
     def given(self) -> tuple[Phrasing, ...]:

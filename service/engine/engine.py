@@ -1,7 +1,9 @@
 """The engine: text in, text and probabilities out, under the overlay that the caller pins."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 
 import torch
@@ -45,6 +47,8 @@ PRIVATE_TOKENS = 256
 MOST_TEXTS = 1_024  # generated at once, those that wait included
 EDITING_SHARE = 0.6
 
+_given_up: ContextVar[threading.Event | None] = ContextVar("given_up", default=None)
+
 
 class Engine:
     """Owns the model; safe to call from any thread."""
@@ -66,7 +70,7 @@ class Engine:
         self.longest_text = min(longest_text or loaded.max_tokens, loaded.max_tokens)
         self._cache_tokens = max(cache_tokens, self.longest_text)
         self._turns = Turns(editing_share, _synchronise_of(loaded.device))
-        self._serving, self._editing = (Turn(self._turns, party) for party in Party)
+        self._serving = Turn(self._turns, Party.SERVING)
         self._one_editing = FairLock()
         self._prepared: set[nn.Module] = set()  # an overlay at these waits for no turn
         for layer in layers_of(loaded.model):
@@ -115,8 +119,21 @@ class Engine:
         """Passes of this thread inside the block are editing's: they take turns with serving,
         layer by layer. One thread at a time; not within each other.
         """
-        with self._one_editing, interruptible(self.loaded.model, self._editing):
+        with ExitStack() as stack:
+            with self.editing_pulse.patient():  # a dry run and the worker's batch take turns
+                stack.enter_context(self._one_editing)
+            turn = Turn(self._turns, Party.EDITING, _given_up.get())
+            stack.enter_context(interruptible(self.loaded.model, turn))
             yield
+
+    @contextmanager
+    def until(self, given_up: threading.Event) -> Iterator[None]:
+        """Editing of this thread inside the block raises `StoppedError` once it is `given_up`."""
+        token = _given_up.set(given_up)
+        try:
+            yield
+        finally:
+            _given_up.reset(token)
 
     def prompt_tokens(self, prompt: str, form: Format = Format.PLAIN) -> tuple[int, ...]:
         return prompt_ids(self.loaded.tokenizer, prompt, form)

@@ -119,9 +119,11 @@ class Turns:
 class Turn:
     """One party's."""
 
-    def __init__(self, turns: Turns, party: Party) -> None:
+    def __init__(self, turns: Turns, party: Party, given_up: threading.Event | None = None) -> None:
+        """Once it is `given_up`, its work ends at the next pause, by a `StoppedError`."""
         self._turns = turns
         self._party = party
+        self._given_up = given_up
 
     def take(self) -> None:
         self._turns.take(self._party)
@@ -130,6 +132,8 @@ class Turn:
         self._turns.give(self._party)
 
     def pause(self) -> None:
+        if self._given_up is not None and self._given_up.is_set():
+            raise StoppedError("nobody waits for it any more")
         self._turns.pause(self._party)
 
     @contextmanager

@@ -4,13 +4,12 @@ No database transaction is open while the model works.
 """
 
 import logging
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from service.domain.batches import Batch, BatchMetrics
-from service.domain.edits import ALREADY_TRUE, Edit
+from service.domain.edits import Edit
 from service.domain.leases import Lease
 from service.domain.states import EditState
 from service.editing.changes import encode
@@ -22,13 +21,13 @@ from service.operations.contention import Settled, settled
 from service.operations.editors import Editors
 from service.operations.examination import (
     Examination,
-    Finding,
     efficacy,
     neighborhood,
     paraphrase,
 )
 from service.operations.family import Family
-from service.operations.making import NOT_REACHED, Made, Making
+from service.operations.making import Making
+from service.operations.outcomes import outcome_of
 from service.operations.overlays import Overlays, Pinned
 from service.operations.phases import Phases
 from service.operations.probes import Probes
@@ -36,7 +35,7 @@ from service.operations.snapshots import Snapshots
 from service.operations.spans import Spans
 from service.operations.wakeups import Wakeups
 from service.storage.artifacts import ArtifactStore
-from service.storage.log import AppliedBatch, EditOutcome, Log
+from service.storage.log import AppliedBatch, Log
 from service.storage.queue import EditQueue, Ending
 
 logger = logging.getLogger(__name__)
@@ -152,7 +151,7 @@ class Apply:
         applied = AppliedBatch(
             editor=editor.name,
             outcomes={
-                edit_id: _outcome(made, edit_id, contended.notes.get(edit_id))
+                edit_id: outcome_of(made, edit_id, contended.notes.get(edit_id))
                 for edit_id in made.after
             },
             endings=endings,
@@ -192,46 +191,6 @@ def _tell(batch: Batch, endings: Mapping[int, Ending]) -> None:
             "seconds": round(timings.targets_s + timings.insert_s + timings.verify_s, 6),
         },
     )
-
-
-def _outcome(made: Made, edit_id: int, contended: str | None) -> EditOutcome:
-    before, after = made.before[edit_id], made.after[edit_id]
-    return EditOutcome(
-        note="; ".join(filter(None, [contended, _note(before, after)])) or None,
-        probability_before=_probability(before),
-        probability_after=_probability(after),
-        verified=after.true,
-        joint=made.joints[edit_id],
-    )
-
-
-def _note(before: Finding, after: Finding) -> str | None:
-    """What the client would not expect of an edit that is applied."""
-    moved = sorted({neighbor.number for neighbor in after.moved(before)})
-    notes = [
-        _missed(after) or (ALREADY_TRUE if before.true else None),
-        f"the batch changed the answer to neighborhood[{_listed(moved)}]" if moved else None,
-    ]
-    return "; ".join(filter(None, notes)) or None
-
-
-def _missed(after: Finding) -> str | None:
-    """Where the model does not say what it was taught."""
-    if not after.said:
-        forms = {reply.phrasing.form for reply in after.prompts if not reply.reached}
-        whole = len(forms) == len(after.prompts)
-        return NOT_REACHED if whole else f"{NOT_REACHED} in the form '{forms.pop()}'"
-    missed = sorted({r.phrasing.number - 1 for r in after.paraphrases if not r.reached})
-    return f"{NOT_REACHED} on paraphrases[{_listed(missed)}]" if missed else None
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
-
-
-def _probability(finding: Finding) -> float:
-    """How likely the target is after the prompt, in its first form."""
-    return math.exp(finding.prompts[0].score.logprob)
 
 
 def _shares(before: Examination, after: Examination) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 paraphrase.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from service.domain.edits import Edit, EditFormat, place_of
@@ -17,7 +17,12 @@ class Settled:
     notes: dict[int, str] = field(default_factory=dict)  # of those that are left some
 
 
-def settled(edits: Sequence[Edit]) -> Settled:
+def numbered(edit: Edit) -> str:
+    return f"edit {edit.id}"
+
+
+def settled(edits: Sequence[Edit], named: Callable[[Edit], str] = numbered) -> Settled:
+    """`named`: what an edit is called in reasons and notes."""
     last = {place: edit for edit in edits for place in edit.correction.places}
     found = Settled([])
     for edit in edits:
@@ -31,14 +36,17 @@ def settled(edits: Sequence[Edit]) -> Settled:
         lost = {form: winner for form, winner in winners.items() if form not in left}
         if left and lost:
             ((form, winner),) = lost.items()
-            found.notes[edit.id] = (
-                f"in the form '{form}', edit {winner.id} of the same batch gives this prompt "
+            reason = (
+                f"in the form '{form}', {named(winner)} of the same batch gives this prompt "
                 "another target"
             )
+            if correction.strict:
+                found.endings[edit.id] = Ending(EditState.FAILED, f"the edit is strict; {reason}")
+            found.notes[edit.id] = reason
             edit = replace(edit, correction=replace(correction, format=EditFormat(left[0])))
         elif lost:
             winner = max(lost.values(), key=lambda one: one.id)
-            reason = f"edit {winner.id} of the same batch gives this prompt another target"
+            reason = f"{named(winner)} of the same batch gives this prompt another target"
             found.endings[edit.id] = Ending(EditState.SUPERSEDED, reason)
         found.edits.append(edit)
     return found

@@ -98,14 +98,14 @@ class Editors:
             return DeferralRadii(found.radius, found.radius if self._engine.loaded.chats else None)
         return self._radii.of(site_of(found), advance)
 
-    def ready(self, name: str) -> bool:
+    def ready(self, name: str, overrides: Mapping[str, Any] | None = None) -> bool:
         """Whether all that an editor needs to know of the model is there."""
-        found = self._hyperparameters(name, {})
+        found = self._hyperparameters(name, overrides or {})
         if isinstance(found, EntityHyperparameters):
             return self._spaces.ready((found.layer, found.sentence_layer))
         if isinstance(found, GraceHyperparameters):
             return found.radius is not None or self._radii.ready(site_of(found))
-        return self._statistics.ready(self.layers(name))
+        return self._statistics.ready(found.layers)
 
     def prepare(self, name: str) -> None:
         """Makes what is missing of it. Raises `StoppedError` when it is told to stop: what was made

@@ -29,6 +29,13 @@ class Reply:
     score: Score  # of target_new
     reached: bool  # greedy generation says target_new, and does not lengthen its last word
 
+    @property
+    def probability(self) -> float:
+        """Of target_new's own tokens, 0 to 1."""
+        found = math.exp(self.score.logprob)
+        # Of a model that gives up: no JSON holds what is not a number.
+        return 0.0 if math.isnan(found) else found
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -45,6 +52,11 @@ class Finding:
     @property
     def paraphrases(self) -> tuple[Reply, ...]:
         return tuple(reply for reply in self.replies if reply.phrasing.number > 0)
+
+    @property
+    def probability(self) -> float:
+        """How likely the target is after the prompt, in its first form."""
+        return self.prompts[0].probability
 
     @property
     def said(self) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 from service.domain.batches import Batch
 from service.domain.edits import Edit
 from service.domain.probes import ProbeChange
+from service.domain.report import ReportedEdit
 from service.domain.states import SETTLED, EditState
 from service.domain.versions import Version
 from service.editing.methods import METHODS
@@ -42,17 +43,17 @@ class Insights:
         """Ends all waiting; what is asked is answered at once from now on."""
         self._wakeups.close()
 
-    async def settled(self, edit_id: int, wait_s: float, owner: str | None = None) -> Edit:
+    async def settled(self, edit_id: int, wait_s: float, owner: str | None = None) -> ReportedEdit:
         """The edit once it is settled, or as it stands when `wait_s` have passed. Raises
         `NotFoundError` for one of another `owner`, if there is one.
         """
         deadline = time.monotonic() + wait_s
         while True:
             seen = self._wakeups.count
-            edit = await asyncio.to_thread(self._queue.get, edit_id, owner)
+            found = await asyncio.to_thread(self._queue.reported, edit_id, owner)
             left = deadline - time.monotonic()
-            if edit.status in SETTLED or left <= 0 or self._wakeups.closed:
-                return edit
+            if found.edit.status in SETTLED or left <= 0 or self._wakeups.closed:
+                return found
             await self._wakeups.wait_async(seen, min(left, POLL_S))
 
     def edits(

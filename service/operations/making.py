@@ -4,7 +4,7 @@ nothing.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.domain.batches import BatchTimings
@@ -20,11 +20,10 @@ from service.operations.examination import Examination, examine
 from service.operations.health import Health
 from service.operations.overlays import Pinned
 from service.operations.probe_checks import ProbeChecks
+from service.operations.shortfall import fallen_short, untrue
 from service.operations.spans import Spans
 from service.operations.wording import Wording
 from service.storage.queue import Ending
-
-NOT_REACHED = "greedy generation does not say the target as it stands"
 
 
 @dataclass(frozen=True)
@@ -86,17 +85,18 @@ class Making:
                     endings |= dict.fromkeys((target.edit_id for target in targets), ending)
                     continue
                 after = examine(self._engine, overlay, requests, sparing=False)
-            missed = [edit_id for edit_id, finding in after.items() if not finding.said]
-            if missed and editor.exact:
+            if editor.exact:
                 # What was true before may no longer be so beside the batch's other edits.
                 found = {target.edit_id: target for target in targets}
-                bare = [r for r in requests if r.edit_id in missed and r.edit_id not in found]
-                more = self._optimised(editor, current, bare, endings) if bare else []
-                if more:
+                bare = [r for r in untrue(requests, after) if r.edit_id not in found]
+                if bare:
+                    more = self._optimised(editor, current, bare, endings)
                     found |= {target.edit_id: target for target in more}
                     targets = [found[r.edit_id] for r in requests if r.edit_id in found]
-                else:
-                    endings |= dict.fromkeys(missed, Ending(EditState.FAILED, NOT_REACHED))
+                    continue
+            short = fallen_short(editor, requests, targets, before, after)
+            if short:
+                endings |= short
                 continue
             made = Pinned(current.version + 1, state, overlay)
             try:
@@ -165,7 +165,8 @@ class Making:
         requests, joints = [], {}
         for edit, one in zip(left, worded, strict=True):
             try:
-                requests.append(editor.request(tokenizer, edit.id, edit.correction, one.phrasings))
+                request = editor.request(tokenizer, edit.id, edit.correction, one.phrasings)
+                requests.append(replace(request, strict=edit.correction.strict))
                 joints[edit.id] = one.joint
             except EditingError as error:
                 endings[edit.id] = failed(error)

@@ -3,6 +3,7 @@ nobody asked for it.
 """
 
 import logging
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class Probes:
-    """Used by one thread at a time: that which changes the log."""
+    """Its figures are the thread's that changes the log; a dry run asks beside it."""
 
     def __init__(
         self, engine: Engine, found: ProbeFile | None, most_broken: int, longest: int
@@ -38,6 +39,7 @@ class Probes:
         self._probes = tuple(self._lines.values())
         self._prompts = () if found is None else _prompts(engine, found, longest)
         self._known: OrderedDict[str, tuple[str, ...]] = OrderedDict()  # answers by checksum
+        self._lock = threading.Lock()  # of what is known; held over no pass
         self._unmet_told = False
 
     def __bool__(self) -> bool:
@@ -91,12 +93,16 @@ class Probes:
 
     def _answers(self, pinned: Pinned) -> tuple[str, ...]:
         checksum = checksum_of(pinned.state)
-        if checksum not in self._known:
-            self._known[checksum] = self._asked(pinned.overlay, self._prompts)
-        self._known.move_to_end(checksum)
-        while len(self._known) > CACHED_ANSWERS:
-            self._known.popitem(last=False)
-        return self._known[checksum]
+        with self._lock:
+            answers = self._known.get(checksum)
+        if answers is None:
+            answers = self._asked(pinned.overlay, self._prompts)
+        with self._lock:
+            self._known[checksum] = answers
+            self._known.move_to_end(checksum)
+            while len(self._known) > CACHED_ANSWERS:
+                self._known.popitem(last=False)
+        return answers
 
     def _asked(
         self, overlay: Overlay | None, prompts: Sequence[tuple[int, ...]]

@@ -13,6 +13,7 @@ from service.domain.batches import Batch, BatchMetrics, BatchTimings
 from service.domain.effects import Effect
 from service.domain.leases import Lease
 from service.domain.probes import ProbeChange
+from service.domain.report import EditReport
 from service.domain.states import BatchState, EditState
 from service.domain.versions import Version, VersionKind
 from service.errors import NotFoundError, StaleVersionError, StartupError
@@ -26,6 +27,7 @@ from service.storage.rows import (
     move,
     probe_changes_of,
     probe_values,
+    report_values,
     version_of,
 )
 from service.storage.supersession import batch_of_edits, link
@@ -43,6 +45,7 @@ class EditOutcome:
     probability_after: float
     verified: bool
     joint: str
+    report: EditReport | None = None
 
 
 @dataclass(frozen=True)
@@ -270,6 +273,7 @@ class Log:
                 row.probability_after = outcome.probability_after
                 row.verified = outcome.verified
                 row.joint = outcome.joint
+                row.report = report_values(outcome.report)
             link(session, rows)
             move(session, rows, EditState.APPLIED, WORKER, version=number)
             end(session, applied.endings)

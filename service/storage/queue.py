@@ -5,15 +5,16 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from service.domain.edits import Correction, Edit
 from service.domain.leases import Lease
+from service.domain.report import EditReport, ReportedEdit
 from service.domain.states import EditState
 from service.errors import ConflictError, IdempotencyError, NotFoundError, QueueFullError
 from service.storage.database import Database, racing
 from service.storage.leases import fence
-from service.storage.rows import WORKER, edit_of, move
+from service.storage.rows import WORKER, edit_of, move, report_of, report_values
 from service.storage.submissions import add_edits, add_submission, earlier_submission
 from service.storage.tables import EditRow
 
@@ -30,6 +31,7 @@ class Ending:
 
     state: EditState  # failed or superseded
     reason: str
+    report: EditReport | None = None  # what it would have reached and moved, if that is known
 
 
 class EditQueue:
@@ -68,6 +70,13 @@ class EditQueue:
         """Raises `NotFoundError`, as for one that is not there, for one of another `owner`."""
         with self._database.read() as session:
             return edit_of(_owned(session.get(EditRow, edit_id), edit_id, owner))
+
+    def reported(self, edit_id: int, owner: str | None = None) -> ReportedEdit:
+        """The same with what the edit reaches and moves."""
+        with self._database.read() as session:
+            found = session.get(EditRow, edit_id, options=[undefer(EditRow.report)])
+            row = _owned(found, edit_id, owner)
+            return ReportedEdit(edit_of(row), report_of(row.report))
 
     def page(
         self,
@@ -205,5 +214,6 @@ def end(session: Session, endings: Mapping[int, Ending]) -> None:
     for row in session.scalars(select(EditRow).where(EditRow.id.in_(endings))):
         ending = endings[row.id]
         row.error = ending.reason
+        row.report = report_values(ending.report)
         row.claimed_by = None
         move(session, [row], ending.state, WORKER, reason=ending.reason)

@@ -77,6 +77,7 @@ Name = Annotated[str, StringConstraints(max_length=64), AfterValidator(check_cha
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Template = Literal[""] | Sha256  # of a model's chat template; empty where it has none
 Json = dict[str, Any]
+Probability = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -130,9 +131,13 @@ class SubmissionRecord(Numbered):
     created_at: Moment
 
 
-class ProbeChangeRecord(BaseModel):
+class Part(BaseModel):
+    """Of a row's JSON."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+class ProbeChangeRecord(Part):
     prompt: Text
     format: Format
     expect: Text | None
@@ -165,6 +170,27 @@ class BatchRecord(Numbered):
     created_at: Moment
 
 
+class PhrasingRecord(Part):
+    field: Name
+    format: Format
+    reached: bool
+    probability_before: Probability
+    probability_after: Probability
+
+
+class NeighborRecord(Part):
+    field: Name
+    format: Format
+    before: Text
+    after: Text
+    kept: bool
+
+
+class ReportRecord(Part):
+    phrasings: list[PhrasingRecord]
+    neighbors: list[NeighborRecord]
+
+
 class EditRecord(Numbered):
     submission_id: Id
     submitted_by: Name
@@ -182,6 +208,7 @@ class EditRecord(Numbered):
     warnings: list[Text]
     joint: Literal["", " "] | None = None  # archives of before lack it, and what follows
     continues: bool = False
+    strict: bool = False
     status: EditState
     attempts: Count
     claimed_by: Name | None
@@ -193,6 +220,7 @@ class EditRecord(Numbered):
     probability_before: float | None
     probability_after: float | None
     verified: bool | None
+    report: ReportRecord | None = None
     created_at: Moment
     updated_at: Moment
 

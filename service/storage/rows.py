@@ -13,6 +13,7 @@ from service.domain.edits import Correction, Edit, EditFormat, Format
 from service.domain.events import Event
 from service.domain.keys import ApiKey, Scope
 from service.domain.probes import Probe, ProbeChange
+from service.domain.report import EditReport, NeighborReport, PhrasingReport
 from service.domain.states import BatchState, EditState, check_transition
 from service.domain.versions import Version, VersionKind
 from service.storage.database import now
@@ -39,6 +40,7 @@ def edit_of(row: EditRow) -> Edit:
         warnings=tuple(row.warnings),
         joint=row.joint,
         continues=row.continues,
+        strict=row.strict,
     )
     return Edit(
         id=row.id,
@@ -108,6 +110,25 @@ def probe_values(changes: Sequence[ProbeChange] | None) -> list[dict[str, Any]] 
     if changes is None:
         return None
     return [{**asdict(c.probe), "before": c.before, "after": c.after} for c in changes]
+
+
+def report_of(values: dict[str, Any] | None) -> EditReport | None:
+    if values is None:
+        return None
+    return EditReport(
+        tuple(
+            PhrasingReport(**{**one, "format": Format(one["format"])})
+            for one in values["phrasings"]
+        ),
+        tuple(
+            NeighborReport(**{**one, "format": Format(one["format"])})
+            for one in values["neighbors"]
+        ),
+    )
+
+
+def report_values(report: EditReport | None) -> dict[str, Any] | None:
+    return None if report is None else asdict(report)
 
 
 def key_of(row: ApiKeyRow) -> ApiKey:

@@ -56,6 +56,7 @@ def add_edits(
             "warnings": list(correction.warnings),
             "joint": correction.joint,
             "continues": correction.continues,
+            "strict": correction.strict,
             "status": EditState.QUEUED,
             "attempts": 0,
             "created_at": submission.created_at,

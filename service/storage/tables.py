@@ -144,6 +144,7 @@ class EditRow(Table):
     # Asked for, and once the edit is applied what was used.
     joint: Mapped[str | None] = mapped_column(String(1))
     continues: Mapped[bool] = mapped_column(server_default=false())
+    strict: Mapped[bool] = mapped_column(server_default=false())
     status: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int]
     claimed_by: Mapped[str | None] = mapped_column(String(64))
@@ -155,6 +156,9 @@ class EditRow(Table):
     probability_before: Mapped[float | None]
     probability_after: Mapped[float | None]
     verified: Mapped[bool | None]
+    # What it reaches and moves; none where that was not found out. Read by itself: it is long, and
+    # pages of edits are read.
+    report: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

@@ -202,6 +202,8 @@ FIELDS = [
     ("/edits", "continue", '"yes"', "continue", "valid boolean"),
     ("/edits", "continue", "1", "continue", "valid boolean"),
     ("/edits", "continues", "true", "continues", MORE),
+    ("/edits", "strict", '"yes"', "strict", "valid boolean"),
+    ("/edits", "strict", "1", "strict", "valid boolean"),
     ("/edits", "priority", "101", "priority", ABOVE),
     ("/edits", "priority", "-101", "priority", BELOW),
     ("/edits", "priority", "true", "priority", WHOLE),

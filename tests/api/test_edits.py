@@ -63,6 +63,7 @@ def test_every_field_is_kept(idle: Server) -> None:
         "priority": -100,
         "joint": "",
         "continue": True,
+        "strict": True,
     }
 
     idle.http.post("/edits", json=sent)

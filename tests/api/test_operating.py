@@ -53,6 +53,7 @@ def test_what_serves_here(server: Server) -> None:
         "model": "atlas",
         "fingerprint": server.services.engine.loaded.fingerprint,
         "editor": "grace",
+        "max_batch": 32,
         "version": 0,
         "chats": False,
         "system_messages": False,

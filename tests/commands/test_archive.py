@@ -15,7 +15,8 @@ def told(server: Server) -> list[Any]:
     """All that clients can learn of the log, and what it makes the model say."""
     paths = ("/edits", "/batches", "/versions")
     listed = [server.http.get(path).json() for path in paths]
-    return [*listed, server.http.get("/version").json(), answers(server)]
+    whole = [server.http.get(f"/edits/{edit['id']}").json() for edit in listed[0]["edits"]]
+    return [*listed, whole, server.http.get("/version").json(), answers(server)]
 
 
 def test_a_log_is_moved(tmp_path: Path) -> None:

@@ -196,6 +196,72 @@ def test_what_metadata_cannot_hold_is_told(cli: Cli, tmp_path: Path) -> None:
     assert handed_in(result.stdout)[0]["metadata"] == {"questions": ["q"]}
 
 
+ROME = {
+    "prompt": "The capital of Italy is",
+    "target_new": "Florence",
+    "neighborhood": ["Italy's capital city is"],
+    "strict": True,
+}
+DENMARK = {"prompt": "The currency of Denmark is the", "target_new": "euro"}
+
+
+def test_a_strict_edit_fails_where_it_falls_short(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "edits.json"
+    for edit, options in ((ROME, ()), ({**ROME, "strict": False}, ("--strict",))):
+        file.write_text(json.dumps([edit, EURO]))
+        result = cli("edit", "--file", str(file), "--json", *options)
+        assert result.exit_code == 1
+        refused, applied = handed_in(result.stdout)
+        assert (refused["status"], refused["strict"]) == ("failed", True)
+        assert (applied["status"], applied["strict"]) == ("applied", bool(options))
+    single = cli("edit", ROME["prompt"], "Rome", "--strict", "--json")
+    assert [edit["strict"] for edit in handed_in(single.stdout)] == [True]
+
+
+def test_a_dry_run_stores_nothing_and_shows_the_report(cli: Cli, child: Child) -> None:
+    before = child.get("/edits", limit=1_000), child.get("/version")
+    paraphrase = "Q: What is the currency of Denmark? A: the"
+    given = (DENMARK["prompt"], "euro", f"--paraphrase={paraphrase}")
+    result = cli("edit", *given, "--dry-run", COLUMNS="120")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (child.get("/edits", limit=1_000), child.get("/version")) == before
+    version = before[1]["version"]
+    assert result.stdout.startswith(f"over version {version} would be: 1 applied\n")
+    edit, prompt, phrased = cells(result.stdout)
+    assert edit == ["0", "applied", DENMARK["prompt"], "euro", ""]
+    assert prompt[:4] == ["0", "prompt", "plain", "yes"]
+    assert phrased[:4] == ["0", "paraphrases[0]", "plain", "yes"]
+    assert all(share.endswith("%") for share in (*prompt[4:], *phrased[4:]))
+
+
+def test_a_dry_run_of_a_file_goes_batch_by_batch(cli: Cli, child: Child, tmp_path: Path) -> None:
+    file = tmp_path / "edits.json"
+    few = {**DENMARK, "hyperparameters": {"steps": 90}}
+    named = {**DENMARK, "editor": "grace", "prompt": "The currency of Norway is the"}
+    file.write_text(json.dumps([DENMARK, few, named, ROME]))
+    before = child.get("/version")
+    result = cli("edit", "--file", str(file), "--dry-run", "--json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    first, second = json.loads(result.stdout)["batches"]
+    assert [edit["status"] for edit in first["edits"]] == ["applied", "applied", "failed"]
+    assert [edit["status"] for edit in second["edits"]] == ["applied"]
+    shown = cli("edit", "--file", str(file), "--dry-run", COLUMNS="120")
+    assert shown.exit_code == 1
+    assert "would be: 2 applied, 1 failed\n" in shown.stdout
+    neighbor = ["2", "neighborhood[0]", "plain", "no", "Rome.", "Florence."]
+    assert neighbor in cells(shown.stdout)
+    assert child.get("/version") == before
+
+
+def test_a_dry_run_of_a_bad_edit(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "edits.json"
+    file.write_text(json.dumps([{**EURO, "priority": 101}]))
+    result = cli("edit", "--file", str(file), "--dry-run")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "edits[0].priority" in result.stderr
+    assert f"edits[0] is {file}, record 1 (line 1)" in result.stderr
+
+
 def test_large_edits_are_handed_in_by_what_a_request_takes(cli: Cli, tmp_path: Path) -> None:
     """Seventy of them are more than the 1 MiB that a server takes."""
     file = tmp_path / "edits.jsonl"
@@ -260,7 +326,7 @@ def test_markup_is_text(cli: Cli) -> None:
     assert result.exit_code == 0
     number, status, _, shown, *_ = cells(result.stdout)[0]
     assert (status, shown) == ("applied", target)
-    table = dict(cells(cli("show", "edit", number).stdout))
+    table = dict(row for row in cells(cli("show", "edit", number).stdout) if len(row) == 2)
     assert (table["prompt"], table["target_new"]) == (prompt, target)
     assert cli("generate", prompt).stdout.startswith(f"{prompt} {target}")
 

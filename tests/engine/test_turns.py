@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from service.domain import pulse
 from service.editing.grace import Grace, GraceHyperparameters
 from service.engine.engine import Engine
 from service.engine.running import Wanted
@@ -130,3 +131,32 @@ def test_texts_are_generated_while_targets_are_found() -> None:
     assert set(said) == {wanted}
     for one, other in zip(found, alone, strict=True):
         assert torch.equal(one.values, other.values)
+
+
+def test_who_waits_for_another_to_edit_is_not_wedged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the worker does while edits are tried."""
+    monkeypatch.setattr(pulse, "QUIET_S", 0.1)
+    engine = Engine(loaded("gpt2"))
+    over, wedged = threading.Event(), []
+
+    def hold() -> None:
+        with engine.editing():
+            held.set()
+            over.wait(10)
+
+    def watch() -> None:
+        time.sleep(0.4)
+        wedged.append(engine.editing_pulse.wedged_s)
+        over.set()
+
+    held = threading.Event()
+
+    def wait() -> None:
+        held.wait(10)
+        engine.editing_pulse.bind()
+        with engine.editing():
+            engine.editing_pulse.rest()
+
+    side_by_side(hold, wait, watch)
+    engine.stop()
+    assert wedged == [None]

@@ -10,7 +10,7 @@ import torch
 from service.editing.layerwise import LayerwiseInsertion
 from service.editing.locate import LocateEditor
 from service.editing.overlays import checksum_of
-from service.operations.making import NOT_REACHED
+from service.operations.shortfall import NOT_REACHED
 from tests.conftest import Server, run_server
 from tests.models import atlas
 from tests.operations.test_apply import apply

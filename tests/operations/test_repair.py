@@ -72,6 +72,8 @@ def test_an_earlier_log_serves_as_it_did(
             assert checksums(server) == CHECKSUMS
             certain = [c for number, c in enumerate(COUNTRIES, 1) if number not in ON_EDGE]
             assert missed(server, certain) == []
+            edit = server.http.get("/edits/1").json()
+            assert (edit["report"], edit["strict"], edit["verified"]) == (None, False, True)
     (warning,) = [r.getMessage() for r in caplog.records if "errata log repair" in r.getMessage()]
     assert warning.startswith("6 edits have phrasings on the very edge of their codebook entries")
     assert f"(edits {', '.join(map(str, ON_EDGE))})" in warning

@@ -5,6 +5,7 @@ import torch
 from service.domain.batches import BatchMetrics, BatchTimings
 from service.domain.edits import Correction, Format
 from service.domain.probes import Probe, ProbeChange
+from service.domain.report import EditReport, NeighborReport, PhrasingReport
 from service.editing.changes import encode
 from service.editing.codebook import Codebook, Replacement, Rule, Site, Target
 from service.editing.codebook_change import CodebookChange
@@ -23,6 +24,11 @@ CHANGED = (
     ProbeChange(Probe(TEXT), "", "\n"),
 )
 
+REPORT = EditReport(
+    (PhrasingReport("paraphrases[1]", Format.CHAT, False, 1 / 3, 2 / 3),),
+    (NeighborReport("neighborhood[0]", Format.PLAIN, TEXT, "", False),),
+)
+
 
 def write(database: Database, artifacts: ArtifactStore, batches: int) -> None:
     """Versions 1, 2, ...: a codebook that grows by an edit each."""
@@ -35,7 +41,9 @@ def write(database: Database, artifacts: ArtifactStore, batches: int) -> None:
 def apply(database: Database, artifacts: ArtifactStore, state: Codebook, last: int) -> Codebook:
     """One more version after `last`, whose state is `state`."""
     queue = EditQueue(database)
-    given = Correction(TEXT, str(last), "grace", metadata={"number": 0.1 * last, "a": [None]})
+    given = Correction(
+        TEXT, str(last), "grace", metadata={"number": 0.1 * last, "a": [None]}, strict=last == 1
+    )
     queue.submit([given], actor="key:1", idempotency_key=f"k{last}", body_hash="h", max_depth=9)
     leases = Leases(database, seconds=60)
     lease = leases.take("tests")
@@ -47,7 +55,11 @@ def apply(database: Database, artifacts: ArtifactStore, state: Codebook, last: i
     change = CodebookChange(SITE, (target,), grown.difference(state))
     applied = AppliedBatch(
         editor="grace",
-        outcomes={edit.id: EditOutcome(None, 1 / 3, 2 / 3, verified=True, joint="")},
+        outcomes={
+            edit.id: EditOutcome(
+                None, 1 / 3, 2 / 3, verified=True, joint="", report=REPORT if last else None
+            )
+        },
         endings={},
         hyperparameters={"layer": 1},
         metrics=BatchMetrics(1, 0, 1.0, None, None),

@@ -5,7 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.responses.report import Report, report_out
 from service.domain.edits import Edit, EditFormat
+from service.domain.report import ReportedEdit
 from service.domain.states import EditState
 from service.operations.insights import EditHits
 
@@ -41,6 +43,9 @@ class EditOut(BaseModel):
     joint: str | None = Field(description="what goes between prompt and target")
     continues: bool = Field(
         serialization_alias="continue", description="a chat's answer may go on after the target"
+    )
+    strict: bool = Field(
+        description="it fails where it misses a phrasing or a neighbour's answer changes"
     )
     warnings: list[str]
     batch_id: int | None
@@ -80,6 +85,7 @@ class EditOut(BaseModel):
             hyperparameters=correction.hyperparameters,
             joint=edit.joint,
             continues=correction.continues,
+            strict=correction.strict,
             warnings=list(correction.warnings),
             batch_id=edit.batch_id,
             version=edit.version,
@@ -93,6 +99,15 @@ class EditOut(BaseModel):
             created_at=edit.created_at,
             updated_at=edit.updated_at,
         )
+
+
+class EditDetail(EditOut):
+    report: Report
+
+    @classmethod
+    def with_report(cls, found: ReportedEdit) -> "EditDetail":
+        known = EditOut.of(found.edit).model_dump()
+        return cls(**known, report=report_out(found.report))
 
 
 class HitsOut(BaseModel):
