@@ -7,7 +7,7 @@ named before it, unless it names something else; across turns only where it refe
 import re
 
 from service.domain.function_words import FUNCTION_WORDS, REFERRING
-from service.domain.subject_index import SubjectIndex, normal
+from service.domain.subject_index import SubjectIndex
 
 _BREAK = re.compile(r"[.!?…]['\")\]]*\s+|[。！？]|\n")
 _WORD = re.compile(r"\w+")
@@ -21,10 +21,10 @@ def asked_about(
     Unless it is the `whole` message, its beginning is cut off.
     """
     before, sentence = last_sentence(message)
-    named = index.named_in(normal(message), whole=whole)
+    named = index.named_in(message, whole=whole)
     # A subject may have a full stop of its own, behind which the sentence seems to begin.
-    own = named - index.named_in(normal(before), whole=whole)
-    own |= index.named_in(normal(sentence)) & named
+    own = named - index.named_in(before, whole=whole)
+    own |= index.named_in(sentence) & named
     if own:
         return own
     if names_something(sentence):

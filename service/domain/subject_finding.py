@@ -34,7 +34,7 @@ def names_nothing(subject: str) -> bool:
 
 
 def _is_named(subject: str, text: str) -> bool:
-    return bool(SubjectIndex().with_subjects([normal(subject)]).named_in(normal(text)))
+    return bool(SubjectIndex().with_subjects([normal(subject)]).named_in(text))
 
 
 def _names(text: str) -> Iterator[str]:

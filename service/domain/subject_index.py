@@ -2,7 +2,8 @@
 
 A text names a subject where it stands in it as whole words, whatever the letter case, the white
 space between its words and the way that Unicode writes its characters. A name inside a longer one
-of the index ("York" in "New York") is not named by it.
+of the index ("York" in "New York") is not named by it, nor is one inside a longer one that the
+index does not have ("Sudan" in "South Sudan"), where letter cases show that.
 """
 
 import itertools
@@ -11,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from service.domain.longer_names import in_longer_name, shows_names
 from service.domain.subjects import are_joined
 
 _PIECES = re.compile(r"\w+|\S")
@@ -18,7 +20,12 @@ _PIECES = re.compile(r"\w+|\S")
 
 def normal(text: str) -> str:
     """The same for all texts that are searched alike."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return spaced(text).casefold()
+
+
+def spaced(text: str) -> str:
+    """Its words a space apart, and its characters as Unicode writes them most simply."""
+    return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 @dataclass(frozen=True)
@@ -42,18 +49,22 @@ class SubjectIndex:
         return SubjectIndex(by_head, longest)
 
     def named_in(self, text: str, *, whole: bool = True) -> frozenset[str]:
-        """The subjects that a `normal` text names. Unless it is the `whole` text, nothing is known
-        of what comes before it: what stands at its beginning is not taken for a whole word.
+        """The subjects that a text names. Unless it is the `whole` text, nothing is known of what
+        comes before it: what stands at its beginning is not taken for a whole word.
         """
         if not self.by_head:
             return frozenset()
-        found = sorted(self._spans(text, whole), key=lambda span: (span[0], -span[1]))
+        written, searched = spaced(text), normal(text)
+        found = sorted(self._spans(searched, whole), key=lambda span: (span[0], -span[1]))
+        # Of a few letters the small form is longer: names are not told apart there.
+        cased = bool(found) and len(written) == len(searched) and shows_names(written)
         named: set[str] = set()
         reach = -1  # where the spans so far end: a later one that ends there too lies inside
         for start, end in found:
             if end > reach:
-                named.add(text[start:end])
                 reach = end
+                if not (cased and in_longer_name(written, start, end)):
+                    named.add(searched[start:end])
         return frozenset(named)
 
     def _spans(self, text: str, whole: bool) -> Iterator[tuple[int, int]]:

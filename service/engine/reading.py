@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from service.domain.mentions import asked_about
-from service.domain.subject_index import normal
 from service.editing.entity.asking import Junction
 from service.editing.entity.book import EntityBook, Match
 
@@ -143,7 +142,7 @@ class Reading:
     def _read_prompt(self) -> None:
         place = self._asking.place(self._tokens)
         before = self._asking.text(self._tokens[: place + 1])
-        self._earlier = self.book.index.named_in(normal(before))
+        self._earlier = self.book.index.named_in(before)
         if not self._earlier:
             return
         message = self._asking.message_text(self._tokens, place)
@@ -158,7 +157,7 @@ class Reading:
     def _read_decoded(self, at: int) -> None:
         begun = self._asking.message(self._tokens)
         near = max(begun, at - NAME - min(self.book.index.longest, LONGEST_NAME))
-        text = normal(self._asking.text(self._tokens[near:]))
+        text = self._asking.text(self._tokens[near:])
         self._here |= self.book.index.named_in(text, whole=near == begun) - self._earlier
         if not (self._here or self._earlier):
             return
