@@ -72,11 +72,17 @@ def test_one_that_is_true_already_is_held_to_what_its_mates_do(server: Server) -
     assert held["report"]["neighbors"][0]["kept"]
 
 
-def test_one_that_a_mate_makes_untrue_is_taught(server: Server) -> None:
-    """On its paraphrase too, which an edit that is not strict may lose."""
-    true = strict(ROME, target_new="Rome", paraphrases=["Italy's capital city is"], neighborhood=[])
+def test_one_whose_paraphrase_a_mate_makes_untrue_is_taught(server: Server) -> None:
+    true = {
+        "prompt": "The largest city of Italy is",
+        "target_new": "Rome",
+        "paraphrases": ["Italy's capital city is"],
+    }
     mover = {**ROME, "paraphrases": [], "neighborhood": []}
-    held, _ = apply(server, true, {**mover, "prompt": "The capital city of Italy is"})
+    loses, _ = apply(server, true, mover)
+    assert (loses["status"], loses["verified"]) == ("applied", False)
+    server.http.post("/admin/rollback", json={"version": 0, "reason": "a test"})
+    held, _ = apply(server, strict(true), mover)
     assert (held["status"], held["verified"]) == ("applied", True)
 
 
