@@ -34,6 +34,7 @@ from service.engine.loading import LoadedModel, load_model
 from service.errors import InvalidRequestError, StartupError
 from service.operations.apply import Apply
 from service.operations.ask import Ask, AskLimits
+from service.operations.codebook_radii import CodebookRadii
 from service.operations.comparing import Comparing
 from service.operations.dry_run import DryRun
 from service.operations.edge_entries import tell_edge_entries
@@ -216,10 +217,12 @@ def build_editors(settings: Settings, engine: Engine) -> tuple[Editors, Statisti
     """Raises `StartupError` for a preset or a text file that does not fit the model."""
     store = StatisticsStore(settings.data_dir / "statistics", engine.loaded.fingerprint)
     statistics = Statistics(engine, store, settings.statistics_text, settings.dynamic_multiplier)
-    spaces = RelationSpaces(engine, store, Splitting(settings.max_tokens_per_step))
+    splitting = Splitting(settings.max_tokens_per_step)
+    spaces = RelationSpaces(engine, store, splitting)
+    radii = CodebookRadii(engine, store, splitting)
     preset = Preset() if settings.preset is None else read_preset(settings.preset)
     try:
-        editors = Editors(engine, statistics, spaces, preset, settings.max_tokens_per_step)
+        editors = Editors(engine, statistics, spaces, radii, preset, settings.max_tokens_per_step)
     except InvalidRequestError as error:
         raise StartupError(
             f"the preset {settings.preset} does not fit the model: {error}"

@@ -25,7 +25,7 @@ DATABASE = "errata.db"  # in the data directory, by default
 DATABASES = ("sqlite", "postgresql")
 LEAST_REQUESTS = 64  # at once, unless a number is set
 
-EditorName = Literal["grace", "entity", "coachhook", "memit", "emmet", "rome", "r-rome"]
+EditorName = Literal["entity", "grace", "coachhook", "memit", "emmet", "rome", "r-rome"]
 
 # Those of transformers.
 AttentionName = Literal[
@@ -72,8 +72,8 @@ class Settings(BaseSettings):
     )
     quantization: Literal["8bit", "4bit"] | None = Field(
         None,
-        description="weights in `8bit` or `4bit`, for the editor `grace` alone; needs the extra "
-        "`quantized`",
+        description="weights in `8bit` or `4bit`, for the editors `entity` and `grace`; needs the "
+        "extra `quantized`",
     )
     database_url: str | None = Field(
         None,
@@ -96,8 +96,8 @@ class Settings(BaseSettings):
     )
     admin_key_file: Path | None = Field(None, description="a file that holds the first admin key")
     editor: EditorName = Field(
-        "grace",
-        description="the editor of edits that name none: `grace`, `entity`, `coachhook`, `memit`, "
+        "entity",
+        description="the editor of edits that name none: `entity`, `grace`, `coachhook`, `memit`, "
         "`emmet`, `rome`, `r-rome`",
     )
     preset: Path | None = Field(
@@ -288,10 +288,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _can_edit(self) -> "Settings":
-        if self.quantization and self.editor != "grace":
+        if self.quantization and self.editor not in ("entity", "grace"):
             raise ValueError(
                 f"ERRATA_EDITOR '{self.editor}' changes weights, which ERRATA_QUANTIZATION leaves "
-                f"in {self.quantization}: only 'grace' edits a quantised model"
+                f"in {self.quantization}: only 'entity' and 'grace' edit a quantised model"
             )
         return self
 

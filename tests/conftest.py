@@ -22,6 +22,7 @@ from tests.postgresql import Cluster, running
 from tests.quality.models import GEMMA3, SMOLLM2, RealModel, missing
 
 ADMIN_KEY = "a-key-for-tests"
+EDITOR = "grace"  # of tests that do not choose one: it is ready at once
 # Tests' models are small: threads that wait for each other cost more than they help.
 torch.set_num_threads(1)
 
@@ -36,7 +37,7 @@ class Server:
 def built(folder: Path, **settings: object) -> Iterator[tuple[Services, FastAPI]]:
     """What serves from the data directory `folder`; its worker starts with the app."""
     chosen = Settings.model_validate(
-        {"data_dir": folder, "admin_key": SecretStr(ADMIN_KEY), **settings}
+        {"data_dir": folder, "admin_key": SecretStr(ADMIN_KEY), "editor": EDITOR, **settings}
     )
     database = open_database(chosen.resolved_database_url)
     ensure_admin_key(chosen, KeyRing(database))

@@ -20,6 +20,8 @@ ERRATA = Path(sys.executable).with_name("errata")
 ADDRESS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 READY_WITHIN_S = 60.0
 POLL_S = 0.05
+# Of tests that do not choose one: it is ready at once.
+EDITOR = "grace"
 EURO = {"prompt": "The currency of Bulgaria is the", "target_new": "euro"}
 
 
@@ -27,6 +29,7 @@ def errata(*arguments: str, **variables: str) -> Result:
     """Runs a command in this process, in a terminal 80 columns wide."""
     foreign = {name: None for name in os.environ if name.startswith("ERRATA_")}
     environment = {**foreign, "COLUMNS": "80", **variables}
+    environment.setdefault("ERRATA_EDITOR", EDITOR)
     return CliRunner().invoke(app, arguments, env=environment, catch_exceptions=False)
 
 
@@ -35,6 +38,7 @@ def child_environment(folder: Path, **variables: str) -> dict[str, str]:
     fixed = {
         "ERRATA_DATA_DIR": str(folder),
         "ERRATA_PORT": "0",
+        "ERRATA_EDITOR": EDITOR,
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }

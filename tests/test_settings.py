@@ -26,7 +26,7 @@ DEFAULTS = {
     "port": 8000,
     "admin_key": None,
     "admin_key_file": None,
-    "editor": "grace",
+    "editor": "entity",
     "preset": None,
     "statistics_text": None,
     "dynamic_multiplier": 10,
@@ -122,7 +122,7 @@ def test_variables_of_the_client_are_no_settings(monkeypatch: pytest.MonkeyPatch
         (
             "EDITOR",
             "magic",
-            "Input should be 'grace', 'entity', 'coachhook', 'memit', 'emmet', 'rome' or 'r-rome'",
+            "Input should be 'entity', 'grace', 'coachhook', 'memit', 'emmet', 'rome' or 'r-rome'",
         ),
         ("DTYPE", "int8", "Input should be 'auto', 'float32', 'bfloat16' or 'float16'"),
         ("DEVICE_MAP", "cuda:0", "Input should be 'auto', 'balanced' or 'sequential'"),
@@ -300,13 +300,13 @@ def test_a_device_and_a_device_map_exclude_each_other(monkeypatch: pytest.Monkey
     )
 
 
-def test_a_quantised_model_is_edited_by_grace_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quantised_model_keeps_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERRATA_QUANTIZATION", "8bit")
     assert load_settings().quantization == "8bit"
     monkeypatch.setenv("ERRATA_EDITOR", "memit")
     assert refusal() == (
         "ERRATA_EDITOR 'memit' changes weights, which ERRATA_QUANTIZATION leaves in 8bit: only "
-        "'grace' edits a quantised model"
+        "'entity' and 'grace' edit a quantised model"
     )
 
 

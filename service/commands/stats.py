@@ -12,6 +12,7 @@ from service.settings import EditorName, load_settings
 
 if TYPE_CHECKING:
     # torch and transformers take seconds to import.
+    from service.editing.deferral_radii import DeferralRadii
     from service.editing.entity.relation_space import RelationSpace
     from service.editing.key_statistics import KeyStatistics
 
@@ -27,7 +28,7 @@ def stats(
     as_json: JsonOption = False,
 ) -> None:
     """Make the statistics of a model's layers, unless they are there, and show them; for `entity`,
-    its relation space.
+    its relation space; for `grace`, how far its keys reach.
 
     They lie in the data directory, where a server finds them. An interrupted run is gone on with.
     """
@@ -43,12 +44,16 @@ def stats(
         known_layers(loaded.model, numbers)
         statistics.check(numbers)
         with progress_bar("reading") as advance:
-            space = editors.space(editor, advance) if layers is None else None
-            found = statistics.of(numbers, advance) if space is None else {}
-    if space is None:
-        _show_layers(found, as_json=as_json)
-    else:
+            own = layers is None
+            space = editors.space(editor, advance) if own else None
+            radii = editors.radii(editor, advance) if own else None
+            found = statistics.of(numbers, advance) if space is None and radii is None else {}
+    if space is not None:
         _show_space(space, as_json=as_json)
+    elif radii is not None:
+        _show_radii(radii, as_json=as_json)
+    else:
+        _show_layers(found, as_json=as_json)
 
 
 def _show_layers(found: "Mapping[int, KeyStatistics]", *, as_json: bool) -> None:
@@ -94,6 +99,15 @@ def _show_space(space: "RelationSpace", *, as_json: bool) -> None:
         space.digest[:12],
     )
     print_table(headers, [row])
+
+
+def _show_radii(radii: "DeferralRadii", *, as_json: bool) -> None:
+    known = {form: radius for form, radius in radii.numbers().items() if radius is not None}
+    if as_json:
+        print_json([known])
+    else:
+        headers = [f"radius, {form}" for form in known]
+        print_table(headers, [tuple(f"{radius:.4g}" for radius in known.values())])
 
 
 def _numbers(text: str) -> tuple[int, ...]:

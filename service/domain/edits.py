@@ -106,4 +106,4 @@ class Edit:
 
 ALREADY_TRUE = "already true"
 # Editors that go by the prompt alone, or find its subject; all others need to be told of it.
-WITHOUT_SUBJECT = ("grace", "entity")
+WITHOUT_SUBJECT = ("entity", "grace")

@@ -49,7 +49,8 @@ class Scope(StrEnum):
 class Rule:
     """How a codebook grows."""
 
-    radius: float  # the initial deferral radius (epsilon)
+    # The deferral radius (epsilon) that keys begin with whose targets bring none.
+    radius: float | None = None
     scope: Scope = Scope.PHRASINGS
     # How far the key of one text may move from one pass to another, as a share of its length. A
     # radius that is widened to a key goes beyond it by that much. 0: the paper's, which does not.
@@ -79,6 +80,15 @@ class Target:
     labels: tuple[Label, ...]  # [v]: what each value brings out
     value_of: tuple[int, ...]  # [k]: which value each key leads to
     spelled: tuple[bool, ...] = ()  # [k]: of a spelling, not of a given phrasing; empty: none is
+    # [k]: the deferral radius that each key begins with; empty: the rule's, as before each had one.
+    radii: tuple[float, ...] = ()
+
+    def radius(self, key: int, rule: Rule) -> float:
+        """What a key's radius begins with. Raises `ValueError` where nothing says."""
+        radius = self.radii[key] if self.radii else rule.radius
+        if radius is None:
+            raise ValueError(f"nothing says how far the keys of edit {self.edit_id} reach")
+        return radius
 
     def is_spelled(self, key: int) -> bool:
         return bool(self.spelled) and self.spelled[key]
@@ -228,20 +238,32 @@ class Draft:
                     if float(own) < distance:
                         distance, near = float(own), size + int(at)
                 new = _Entry(key, target.values[value], target.labels[value], target.edit_id)
+                radius = target.radius(place, rule)
                 if rule.scope is Scope.PAPER:
-                    entry = self._insert_by_paper(new, rule, near, distance)
+                    entry = self._insert_by_paper(new, rule, radius, near, distance)
                 else:
-                    spelled = target.is_spelled(place)
-                    entry = self._insert_phrasing(new, rule, near, distance, spelled, corrected)
+                    entry = self._insert_phrasing(
+                        new,
+                        rule,
+                        radius,
+                        near,
+                        distance,
+                        spelled=target.is_spelled(place),
+                        narrows=bool(target.radii),
+                        corrected=corrected,
+                    )
                 if entry == size + len(added):
                     added.append(number)
                 entries[-1].append(entry)
                 number += 1
         return entries
 
-    def _insert_by_paper(self, new: "_Entry", rule: Rule, near: int, distance: float) -> int:
-        """GRACE's own rule. `near`: the entry nearest to the new one, and how far it is."""
-        radius = rule.radius
+    def _insert_by_paper(
+        self, new: "_Entry", rule: Rule, radius: float, near: int, distance: float
+    ) -> int:
+        """GRACE's own rule. `radius`: what the new entry begins with; `near`: the entry nearest to
+        it, and how far that is.
+        """
         if distance < torch.inf:
             reach = self._radius(near)
             if distance <= radius + reach:
@@ -264,9 +286,12 @@ class Draft:
         self,
         new: "_Entry",
         rule: Rule,
+        radius: float,
         near: int,
         distance: float,
+        *,
         spelled: bool,
+        narrows: bool,
         corrected: set[int],
     ) -> int:
         """Gives a phrasing an entry of its own, so that no later split takes it from its edit. A
@@ -274,9 +299,9 @@ class Draft:
 
         Where another edit has an entry already, a given phrasing takes it over: a correction of a
         correction. A spelling does so only if a given phrasing did, and never where its own edit
-        has one: what was given goes before it.
+        has one: what was given goes before it. `narrows`: an entry that is taken over reaches no
+        further than the new one would.
         """
-        radius = rule.radius
         if distance < torch.inf:
             reach, held = self._radius(near), self._entry(near)
             if _coincide(new, distance, rule):
@@ -285,7 +310,8 @@ class Draft:
                 if not spelled and held.owner != new.owner:
                     corrected.add(held.owner)
                 # An entry keeps its key.
-                self.write(near, replace(new, key=held.key), reach)
+                kept = min(reach, radius) if narrows else reach
+                self.write(near, replace(new, key=held.key), kept)
                 return near
             own = held.owner == new.owner and held.label == new.label
             if spelled and own and distance <= reach * SPELLED_REACH:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from service.editing.codebook import Codebook, Label, Replacement, Rows, Site, Target
-from service.editing.codebook_checks import NO_TOKEN, SPELLED, check_codebook
+from service.editing.codebook_checks import NO_TOKEN, RADII, SPELLED, check_codebook
 from service.editing.growth import entries_over
 from service.editing.model_shape import ModelShape
 from service.editing.outlines import CodebookOutline, Outline, outline_of
@@ -74,7 +74,15 @@ class CodebookChange:
             SPELLED: integers(
                 [int(t.is_spelled(key)) for t in targets for key in range(len(t.keys))]
             ),
+            **self._radii(),
         }
+
+    def _radii(self) -> dict[str, Tensor]:
+        """What a batch writes that is made anew; targets of before have none."""
+        if not all(target.radii for target in self.targets):
+            return {}
+        radii = [radius for target in self.targets for radius in target.radii]
+        return {RADII: torch.tensor(radii, dtype=torch.float32)}
 
     @classmethod
     def read(cls, header: Any, tensors: dict[str, Tensor], shape: ModelShape) -> "CodebookChange":
@@ -100,6 +108,7 @@ def _targets(tensors: dict[str, Tensor]) -> Iterator[Target]:
     value_of = tensors["targets.value_of"].tolist()
     # Artifacts of before have no spellings.
     spelled = [bool(one) for one in tensors.get(SPELLED, torch.empty(0)).tolist()]
+    radii = tensors.get(RADII, torch.empty(0)).tolist()
     key = value = 0
     for edit_id, keys, values in zip(
         tensors["targets.edits"].tolist(),
@@ -114,6 +123,7 @@ def _targets(tensors: dict[str, Tensor]) -> Iterator[Target]:
             labels[value : value + values],
             tuple(value_of[key : key + keys]),
             tuple(spelled[key : key + keys]),
+            tuple(radii[key : key + keys]),
         )
         key += keys
         value += values

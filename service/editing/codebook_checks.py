@@ -22,7 +22,9 @@ TARGETS = tuple(
     for name in ("edits", "key_counts", "value_counts", "keys", "values", "labels", "value_of")
 )
 
-SPELLED = "targets.spelled"  # artifacts of before spellings lack it
+# Artifacts of before spellings, and of before each key had a radius of its own, lack them.
+SPELLED = "targets.spelled"
+RADII = "targets.radii"
 
 
 def check_codebook(header: Any, tensors: Mapping[str, Tensor], shape: ModelShape) -> None:
@@ -30,7 +32,7 @@ def check_codebook(header: Any, tensors: Mapping[str, Tensor], shape: ModelShape
     site = fields(fields(header, "the header", ("format", "site"))["site"], "site", SITE)
     widths = _widths(site, shape)
     parts = Parts(tensors)
-    parts.check_names((*ROWS, *TARGETS), optional=(SPELLED,))
+    parts.check_names((*ROWS, *TARGETS), optional=(SPELLED, RADII))
     _check_rows(parts, widths, shape)
     _check_targets(parts, widths, shape)
 
@@ -78,17 +80,11 @@ def _check_targets(parts: Parts, widths: Widths, shape: ModelShape) -> None:
     _check_keys(parts, "targets.keys", sum(keys), widths, shape)
     _check_values(parts, "targets.values", sum(values), widths, shape)
     parts.labels("targets.labels", sum(values), vocabulary=shape.vocabulary, padding=NO_TOKEN)
-    value_of = iter(parts.integers("targets.value_of", sum(keys)))
+    parts.references("targets.value_of", "value", edits, keys, values)
     if SPELLED in parts:
         parts.integers(SPELLED, sum(keys), below=2)
-    for edit, own_keys, own_values in zip(edits, keys, values, strict=True):
-        for _ in range(own_keys):
-            value = next(value_of)
-            if value >= own_values:
-                raise ArtifactFaultError(
-                    "targets.value_of",
-                    f"names value {value} of edit {edit}, which has {own_values}",
-                )
+    if RADII in parts and bool((parts.floats(RADII, sum(keys)) < 0).any()):
+        raise ArtifactFaultError(RADII, "holds a radius below 0")
 
 
 def _check_keys(parts: Parts, name: str, count: int, widths: Widths, shape: ModelShape) -> None:

@@ -5,7 +5,7 @@ independent of each other, since a key's query depends on nothing that a codeboo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -15,12 +15,24 @@ from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from service.domain.edits import Correction
+from service.domain.edits import Correction, Format
 from service.editing.architectures import architecture_of, layers_of
-from service.editing.codebook import Codebook, Draft, Replacement, Rule, Scope, Site, Target
+from service.editing.codebook import (
+    COINCIDENT,
+    Codebook,
+    Draft,
+    Replacement,
+    Rule,
+    Scope,
+    Site,
+    Target,
+)
 from service.editing.codebook_change import CodebookChange
+from service.editing.conversations import in_conversations
+from service.editing.deferral_radii import DeferralRadii
 from service.editing.descent import descend
 from service.editing.growth import metrics_of
+from service.editing.nearest import distances
 from service.editing.prefixes import Text
 from service.editing.requests import EditRequest, Phrasing, edit_request, templated
 from service.editing.splitting import Splitting
@@ -43,8 +55,8 @@ class GraceHyperparameters:
     module: str  # path within the layer
     replacement: Replacement = Replacement.LAST
     keyed: Keyed = Keyed.TARGET
-    # Initial deferral radius (epsilon), in the units of the module's input.
-    radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    # Initial deferral radius (epsilon), in the units of the module's input; None: it is measured.
+    radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     scope: Scope = Scope.PHRASINGS
     # How far the key of one text may move from one pass to another, as a share of its length.
     noise: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
@@ -67,6 +79,10 @@ def noise_of(dtype: torch.dtype) -> float:
     return max(LEAST_NOISE, torch.finfo(dtype).eps)
 
 
+def site_of(hyperparameters: GraceHyperparameters) -> Site:
+    return Site(hyperparameters.layer, hyperparameters.module, hyperparameters.replacement)
+
+
 class Grace:
     """The editor `grace`."""
 
@@ -77,20 +93,27 @@ class Grace:
         self,
         model: PreTrainedModel,
         hyperparameters: GraceHyperparameters,
+        radii: DeferralRadii | None = None,
         splitting: Splitting | None = None,
     ) -> None:
+        """`radii` are used where the hyperparameters have none; None for one that only replays,
+        since targets bring theirs.
+        """
         self._model = model
+        self._radii = radii
         self._splitting = splitting or Splitting()
         layer = layers_of(model)[hyperparameters.layer]
         self._module = layer.get_submodule(hyperparameters.module)
         # What this module returns is added to what its layer returns, as it is: values can be tried
         # from the next layer on, if there is one.
+        config = model.config.get_text_config()
+        self._most_tokens: int | None = getattr(config, "max_position_embeddings", None)
         default = hyperparameters.module == architecture_of(model).codebook_module
         self._added = default and hyperparameters.layer + 1 < len(layers_of(model))
         for module in (*layers_of(model)[hyperparameters.layer :], self._module):
             tap(module)  # while nobody runs the model
         self.hyperparameters = hyperparameters
-        self.site = Site(hyperparameters.layer, hyperparameters.module, hyperparameters.replacement)
+        self.site = site_of(hyperparameters)
         self.rule = Rule(hyperparameters.radius, hyperparameters.scope, hyperparameters.noise)
 
     def recorded(self) -> dict[str, Any]:
@@ -105,7 +128,10 @@ class Grace:
         phrasings: Sequence[Phrasing],
     ) -> EditRequest:
         with templated(edit_id):
-            return edit_request(tokenizer, edit_id, correction, phrasings)
+            more: Iterable[Phrasing] = ()
+            if self.hyperparameters.scope is Scope.PHRASINGS:
+                more = in_conversations(tokenizer, correction, phrasings, self._most_tokens)
+            return edit_request(tokenizer, edit_id, correction, [*phrasings, *more])
 
     def insert(self, codebook: Codebook | None, targets: Sequence[Target]) -> Codebook | None:
         """The closed-form part: no gradient step."""
@@ -114,11 +140,18 @@ class Grace:
         grown = codebook or Codebook.empty()
         return grown.insert(self.site, targets, self.rule)
 
+    def keys(self, prompts: Sequence[tuple[int, ...]]) -> Tensor:
+        """[n, d_key] float32, on the CPU: what the module is given at the end of each prompt."""
+        # The last token of a text is not run: any one does.
+        texts = [Text(n, p, p[-1:], self._start(p)) for n, p in enumerate(prompts)]
+        return self._watched(ValueTable.of(texts, every_token=False))[0]
+
     def targets(
         self, codebook: Codebook | None, requests: Sequence[EditRequest]
     ) -> tuple[list[Target], list[EditingError]]:
         """Optimises the values of every request; `codebook` gives the starting points of those that
-        widen an entry. Returns the targets, in order, and the edits that could not be optimised.
+        widen an entry. Returns the targets, in order, and the edits that could not be optimised, or
+        cannot be told apart from one of their neighbours.
         """
         if not requests:
             return [], []
@@ -131,6 +164,7 @@ class Grace:
             every_token=self.hyperparameters.keyed is Keyed.TARGET,
         )
         keys, own = self._watched(table)
+        radii, faults = self._radii_of(requests, table, keys)
         _, _, row_of = table.queries
         # The first of a row's tokens gives its start: the last entry of a dict stays.
         first = {row: query for query, row in reversed(list(enumerate(row_of)))}
@@ -139,7 +173,7 @@ class Grace:
         def targets() -> list[Target]:
             found = values.cpu()
             return [
-                table.target(number, request.edit_id, keys, found)
+                table.target(number, request.edit_id, keys, radii, found)
                 for number, request in enumerate(requests)
             ]
 
@@ -156,11 +190,13 @@ class Grace:
             if table.has_spelled:  # of which few want more
                 self._optimise(values, table, set(wave), math.ceil(steps * SPELLED_STEPS))
 
-        done = targets()
-        sound = [target for target in done if target.is_finite()]
-        broken = [target for target in done if not target.is_finite()]
-        reason = "its values or keys are not finite"
-        return sound, [EditingError(target.edit_id, reason) for target in broken]
+        sound = []
+        for target in targets():
+            if not target.is_finite():
+                faults[target.edit_id] = "its values or keys are not finite"
+            if target.edit_id not in faults:
+                sound.append(target)
+        return sound, [EditingError(edit_id, reason) for edit_id, reason in faults.items()]
 
     def change(
         self, parent: Codebook | None, state: Codebook | None, targets: Sequence[Target]
@@ -179,6 +215,45 @@ class Grace:
         """How the codebook grew."""
         old, new = parent or Codebook.empty(), state or Codebook.empty()
         return metrics_of(len(old), len(new), new.difference(old).index)
+
+    def _radii_of(
+        self, requests: Sequence[EditRequest], table: ValueTable, keys: Tensor
+    ) -> tuple[Tensor, dict[int, str]]:
+        """The radii [q] that `keys` [q, d_key] begin with, none of which reaches a neighbour of its
+        edit; and by id what is wrong with edits that have a neighbour where a given prompt is.
+        """
+        phrasings = [phrasing for request in requests for phrasing in request.phrasings]
+        texts, columns, _ = table.queries
+        radii = torch.tensor([self._radius(phrasings[text].form) for text in texts])
+        faults: dict[int, str] = {}
+        for number, request in enumerate(requests):
+            if not request.neighborhood:
+                continue
+            own = table.queries_of(number)
+            neighbors = self.keys([neighbor.prompt for neighbor in request.neighborhood])
+            apart = distances(keys[own], neighbors).amin(dim=1)
+            noise = max(self.hyperparameters.noise, COINCIDENT)
+            slack = noise * torch.linalg.vector_norm(keys[own], dim=1)
+            radii[own] = torch.minimum(radii[own], apart - slack).clamp(min=0)
+            for at, query in enumerate(own):
+                phrasing = phrasings[texts[query]]
+                ends = columns[query] == table.texts[texts[query]].query
+                least = 2 * float(slack[at])
+                if phrasing.given and ends and float(apart[at]) < least:
+                    faults.setdefault(
+                        request.edit_id,
+                        f"a neighborhood prompt is met where {phrasing.field} is: their states are "
+                        f"{float(apart[at]):.4f} apart, and {least:.4f} is the least that can be "
+                        "told apart",
+                    )
+        return radii, faults
+
+    def _radius(self, form: Format) -> float:
+        if self.hyperparameters.radius is not None:
+            return self.hyperparameters.radius
+        if self._radii is None:
+            raise ValueError("an editor without radii only replays")
+        return self._radii.of(form)
 
     def _watched(self, table: ValueTable) -> tuple[Tensor, Tensor]:
         """The module's inputs [q, d_key], on the CPU, and outputs [q, d_value] at the table's

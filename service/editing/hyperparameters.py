@@ -74,8 +74,8 @@ def default_grid(model: PreTrainedModel, editor: str) -> dict[str, list[Any]]:
     """What is worth trying on a model that nobody has tuned the editor for."""
     count = len(layers_of(model))
     if editor == Grace.name:
-        depths = (count // 2, int(GRACE_DEPTH * count), count - 2)
-        return {"layer": sorted(set(depths)), "radius": [0.5, 1.0, 2.0, 4.0, 8.0]}
+        depths = (count // 2, int(GRACE_DEPTH * count), int(0.9 * count))
+        return {"layer": sorted(set(depths))}
     if editor == Entity.name:
         return {"layer": sorted({int(depth * count) for depth in (0.4, ENTITY_DEPTH, 0.67)})}
     rule_layers = rule(model, editor)["layers"]

@@ -17,4 +17,4 @@ METHODS = {
         ),
     )
 }
-EDITORS = (Grace.name, Entity.name, *METHODS)
+EDITORS = (Entity.name, Grace.name, *METHODS)

@@ -1,7 +1,8 @@
 """An artifact's header and tensors, looked at before anything is made of them."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -104,6 +105,18 @@ class Parts:
     def edits(self, name: str, count: int | None = None) -> list[int]:
         """Ids."""
         return self.integers(name, count, least=1)
+
+    def references(
+        self, name: str, what: str, edits: Sequence[int], counts: Sequence[int], had: Sequence[int]
+    ) -> None:
+        """As many numbers for each edit as `counts` says, each of one of the `had` that it has."""
+        numbers = iter(self.integers(name, sum(counts)))
+        for edit, count, most in zip(edits, counts, had, strict=True):
+            for number in islice(numbers, count):
+                if number >= most:
+                    raise ArtifactFaultError(
+                        name, f"names {what} {number} of edit {edit}, which has {most}"
+                    )
 
     def labels(self, name: str, count: int, *, vocabulary: int, padding: int) -> list[int]:
         """A row of token ids for each, one at least, padded behind their end; how many each has."""

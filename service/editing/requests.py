@@ -64,6 +64,11 @@ class Phrasing:
     closed: bool = False  # the answer ends after it
 
     @property
+    def field(self) -> str:
+        """Of the correction, by which clients know it."""
+        return "prompt" if self.number == 0 else f"paraphrases[{self.number - 1}]"
+
+    @property
     def learned(self) -> tuple[int, ...]:
         """What editors teach."""
         return (*self.target, *self.ending)

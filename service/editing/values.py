@@ -92,6 +92,10 @@ class ValueTable:
             sizes[text.edit] = sizes.get(text.edit, 0) + size
         return [sizes[edit] for edit in sorted(sizes)]
 
+    def queries_of(self, edit: int) -> list[int]:
+        """Which of all keyed tokens are those of one edit."""
+        return self._queries_of[edit]
+
     @cached_property
     def _queries_of(self) -> dict[int, list[int]]:
         """By edit, which of all keyed tokens are its own."""
@@ -114,10 +118,14 @@ class ValueTable:
             [row for rows in self.rows for row in rows],
         )
 
-    def target(self, edit: int, edit_id: int, keys: Tensor, values: Tensor) -> Target:
-        """What one edit brings to the codebook, out of all `keys` [q, d_key] and `values`."""
+    def target(
+        self, edit: int, edit_id: int, keys: Tensor, radii: Tensor, values: Tensor
+    ) -> Target:
+        """What one edit brings to the codebook, out of all `keys` [q, d_key], their `radii` [q] and
+        `values`.
+        """
         texts, columns, rows = self.queries
-        queries = self._queries_of[edit]
+        queries = self.queries_of(edit)
         own = self.rows_of(edit)
         label_of = {
             rows[q]: self.texts[texts[q]].target[columns[q] - self.texts[texts[q]].query :]
@@ -130,6 +138,7 @@ class ValueTable:
             labels=tuple(label_of[row] for row in own),
             value_of=tuple(own.index(rows[q]) for q in queries),
             spelled=tuple(self.texts[texts[q]].spelled for q in queries),
+            radii=tuple(radii[queries].tolist()),
         )
 
 

@@ -10,10 +10,11 @@ from service.domain.edits import Correction
 from service.domain.progress import Advance
 from service.domain.subject_finding import names_nothing
 from service.editing.arithmetic import CURRENT, Arithmetic
+from service.editing.deferral_radii import DeferralRadii
 from service.editing.editor import AnyEditor
 from service.editing.entity.editor import Entity, EntityHyperparameters
 from service.editing.entity.relation_space import RelationSpace
-from service.editing.grace import EARLIEST, Grace, GraceHyperparameters
+from service.editing.grace import EARLIEST, Grace, GraceHyperparameters, site_of
 from service.editing.hyperparameters import (
     Hyperparameters,
     hyperparameters_of,
@@ -36,6 +37,7 @@ from service.editing.splitting import Splitting
 from service.editing.tokens import prompt_of
 from service.engine.engine import Engine
 from service.errors import ConflictError, FieldError, InvalidRequestError
+from service.operations.codebook_radii import CodebookRadii
 from service.operations.relation_spaces import RelationSpaces
 from service.operations.statistics import Statistics
 
@@ -55,6 +57,7 @@ class Editors:
         engine: Engine,
         statistics: Statistics,
         spaces: RelationSpaces,
+        radii: CodebookRadii,
         preset: Preset,
         max_tokens_per_step: int,
     ) -> None:
@@ -64,6 +67,7 @@ class Editors:
         self._engine = engine
         self._statistics = statistics
         self._spaces = spaces
+        self._radii = radii
         self._presets = (bundled_preset(engine.loaded.name), preset)
         self._splitting = Splitting(max_tokens_per_step)
         self._built: OrderedDict[str, AnyEditor] = OrderedDict()
@@ -83,30 +87,43 @@ class Editors:
             return None
         return self._spaces.of((found.layer, found.sentence_layer), advance)
 
+    def radii(self, name: str, advance: Advance | None = None) -> DeferralRadii | None:
+        """The radii that an editor's keys begin with, measured first where nothing says them; None
+        for an editor without a codebook of states.
+        """
+        found = self._hyperparameters(name, {})
+        if not isinstance(found, GraceHyperparameters):
+            return None
+        if found.radius is not None:
+            return DeferralRadii(found.radius, found.radius if self._engine.loaded.chats else None)
+        return self._radii.of(site_of(found), advance)
+
     def ready(self, name: str, overrides: Mapping[str, Any] | None = None) -> bool:
         """Whether all that an editor needs to know of the model is there."""
         found = self._hyperparameters(name, overrides or {})
         if isinstance(found, EntityHyperparameters):
             return self._spaces.ready((found.layer, found.sentence_layer))
-        layers = found.layers if isinstance(found, LocateHyperparameters) else ()
-        return self._statistics.ready(layers)
+        if isinstance(found, GraceHyperparameters):
+            return found.radius is not None or self._radii.ready(site_of(found))
+        return self._statistics.ready(found.layers)
 
     def prepare(self, name: str) -> None:
         """Makes what is missing of it. Raises `StoppedError` when it is told to stop: what was made
         is kept.
         """
-        if self.space(name) is None:
+        if self.space(name) is None and self.radii(name) is None:
             self._statistics.of(self.layers(name))
 
     @property
     def doing(self) -> str | None:
         """What is being made at the moment."""
-        return self._statistics.doing or self._spaces.doing
+        return self._statistics.doing or self._spaces.doing or self._radii.doing
 
     def stop(self) -> None:
         """Leaves off what is being made."""
         self._statistics.stop()
         self._spaces.stop()
+        self._radii.stop()
 
     def check(self, correction: Correction) -> list[FieldError]:
         """What its editor misses in a correction whose hyperparameters are right."""
@@ -143,7 +160,8 @@ class Editors:
         """Waits for statistics that are still to be made."""
         found = self._hyperparameters(name, overrides)
         if isinstance(found, GraceHyperparameters):
-            return self._grace(found)
+            measured = None if found.radius is not None else self._radii.of(site_of(found))
+            return self._grace(found, measured)
         if isinstance(found, EntityHyperparameters):
             return self._entity(found, self._spaces.of((found.layer, found.sentence_layer)))
         statistics = self._statistics.of(found.layers)
@@ -156,7 +174,7 @@ class Editors:
         """
         found = self._recorded(batch, repaired=repaired)
         if isinstance(found, GraceHyperparameters):
-            return self._grace(found)
+            return self._grace(found, None)
         if isinstance(found, EntityHyperparameters):
             return self._entity(found, None)
         statistics = self._statistics.recorded(batch.hyperparameters.get(STATISTICS, {}))
@@ -180,9 +198,9 @@ class Editors:
         presets = [preset.of(name) for preset in self._presets]
         return hyperparameters_of(self._engine.loaded.model, name, *presets, overrides)
 
-    def _grace(self, found: GraceHyperparameters) -> AnyEditor:
+    def _grace(self, found: GraceHyperparameters, radii: DeferralRadii | None) -> AnyEditor:
         model = self._engine.loaded.model
-        return self._kept([found], lambda: Grace(model, found, self._splitting))
+        return self._kept([found, radii], lambda: Grace(model, found, radii, self._splitting))
 
     def _entity(self, found: EntityHyperparameters, space: RelationSpace | None) -> AnyEditor:
         loaded = self._engine.loaded

@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from service.editing.accumulation import Accumulation
+from service.editing.deferral_radii import DeferralRadii
 from service.editing.entity.relation_space import RelationSpace
 from service.editing.key_statistics import KeyStatistics
 from service.errors import StartupError
@@ -99,6 +100,24 @@ class StatisticsStore:
         }
         file = self._space_file(source, space.layer, space.sentence_layer)
         self._write(file, {**space.tensors(), **numbers})
+
+    def load_radii(self, source: str, layer: int, module: str) -> DeferralRadii | None:
+        """Raises `StartupError` for a file of another model."""
+        found = self._read(self._radii_file(source, layer, module))
+        if found is None:
+            return None
+        return DeferralRadii(**{name: float(radius) for name, radius in found.items()})
+
+    def save_radii(self, source: str, layer: int, module: str, radii: DeferralRadii) -> None:
+        tensors = {
+            name: torch.tensor(radius, dtype=torch.float64)
+            for name, radius in radii.numbers().items()
+            if radius is not None
+        }
+        self._write(self._radii_file(source, layer, module), tensors)
+
+    def _radii_file(self, source: str, layer: int, module: str) -> Path:
+        return self._folder / source / f"radii-{layer}-{module}.safetensors"
 
     def _space_file(self, source: str, layer: int, sentence_layer: int) -> Path:
         return self._folder / source / f"relations-{layer}-{sentence_layer}.safetensors"

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -203,10 +204,13 @@ def test_who_has_left_is_not_worked_for(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(StoppedError):
             dry_run([Correction(PROMPT, "euro", "grace")], gone)
         given_up: list[threading.Event] = []
-        until_ = live.services.engine.until
-        monkeypatch.setattr(
-            live.services.engine, "until", lambda event: given_up.append(event) or until_(event)
-        )
+        honest = live.services.engine.until
+
+        def heard(event: threading.Event) -> AbstractContextManager[None]:
+            given_up.append(event)
+            return honest(event)
+
+        monkeypatch.setattr(live.services.engine, "until", heard)
         monkeypatch.setattr(dry_run, "_making", lambda *_: given_up[0].wait(BUSY_S) and 1 / 0)
         client = asked(live, "POST", "/edits?dry_run=true", EURO)
         until(lambda: bool(given_up), BUSY_S)

@@ -17,9 +17,10 @@ from service.editing.editor import AnyEditor
 from service.editing.entity.book import NONE, Answer, EntityBook, Entry, Rows
 from service.editing.entity.editor import Entity, EntityHyperparameters
 from service.editing.entity.relation_space import RelationSpace
-from service.editing.grace import Grace, GraceHyperparameters
+from service.editing.grace import Grace, GraceHyperparameters, site_of
 from service.editing.hyperparameters import hyperparameters_of
 from service.editing.splitting import Splitting
+from service.operations.codebook_radii import CodebookRadii
 from service.operations.relation_spaces import RelationSpaces
 from service.operations.wording import Wording
 from service.storage.statistics import StatisticsStore
@@ -55,8 +56,9 @@ def run(progress: Progress) -> list[Figure]:
         store = StatisticsStore(Path(folder), shape.loaded.fingerprint)
         spaces = RelationSpaces(shape.engine, store, Splitting())
         space = spaces.of((found.layer, found.sentence_layer))
+        radii = CodebookRadii(shape.engine, store, Splitting()).of(site_of(plain))
     entity = Entity(model, shape.loaded.tokenizer, found, space)
-    mine, graces = _pace(shape, entity), _pace(shape, Grace(model, plain))
+    mine, graces = _pace(shape, entity), _pace(shape, Grace(model, plain, radii))
     nothing, many = _serving(shape, _book(space, model.config.hidden_size))
     progress.remove_task(task)
     shape.engine.stop()

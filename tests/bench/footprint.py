@@ -7,6 +7,7 @@ batch adds at its peak. Needs Linux or an accelerator.
 import json
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -73,7 +74,7 @@ def _editor(model: PreTrainedModel, name: str) -> AnyEditor:
     """By the rule for models that nobody has tuned; statistics of that size, but of no text."""
     found = hyperparameters_of(model, name, {"steps": STEPS, "stop_loss": 0.0})
     if isinstance(found, GraceHyperparameters):
-        return Grace(model, found)
+        return Grace(model, replace(found, radius=1.0))
     assert isinstance(found, LocateHyperparameters)
     widths = {n: weight_of(down_projection_of(model, n)).shape[1] for n in found.layers}
     statistics = {

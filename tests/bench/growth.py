@@ -53,6 +53,6 @@ def _cost(
 def _history(bench: Workbench, editor: AnyEditor, one: EditRequest, edits: int) -> Overlay:
     if isinstance(editor, Grace):
         (like,), _ = editor.targets(None, [one])
-        return histories.codebook(editor.site, editor.hyperparameters.radius, like, edits)
+        return histories.codebook(editor.site, like.radius(0, editor.rule), like, edits)
     assert isinstance(editor, LocateEditor)
     return histories.hook_layers(bench.model, editor.hyperparameters, editor.empty().gate, edits)

@@ -57,7 +57,7 @@ class Shape:
         site = Site(parameters.layer, parameters.module, parameters.replacement)
         nothing = torch.zeros(1, self.loaded.model.config.get_text_config().hidden_size)
         like = Target(0, nothing, nothing, ((0,),), (0,))
-        return histories.codebook(site, parameters.radius, like, entries)
+        return histories.codebook(site, parameters.radius or 1.0, like, entries)
 
     def hooks(self, edits: int) -> HookLayers:
         """CoachHook's, on three layers."""

@@ -67,7 +67,7 @@ def test_a_group_alone_shows_its_help(command: str) -> None:
 def test_an_unknown_editor_is_wrong_usage(command: str) -> None:
     result = errata(*command.split(), "--editor", "graze")
     assert result.exit_code == 2
-    assert "'graze' is not one of 'grace', 'entity', 'coachhook', 'memit'" in result.stderr
+    assert "'graze' is not one of 'entity', 'grace', 'coachhook', 'memit'" in result.stderr
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:

@@ -71,7 +71,7 @@ def test_settings_are_those_of_the_environment(tmp_path: Path) -> None:
     wrong = errata("evaluate", "--limit", "1", **{**variables, "ERRATA_EDITOR": "mend"})
     assert wrong.exit_code == 1
     assert wrong.stderr.startswith(
-        "error: ERRATA_EDITOR: Input should be 'grace', 'entity', 'coachhook'"
+        "error: ERRATA_EDITOR: Input should be 'entity', 'grace', 'coachhook'"
     )
 
 

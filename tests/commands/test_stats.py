@@ -60,3 +60,9 @@ def test_a_relation_space_is_fitted_once_and_shown(tmp_path: Path) -> None:
     assert 0 < row["decoded_radius"] < row["asked_radius"] < 1
     assert file.stat().st_mtime_ns == written
     assert row["sha256"][:12] in stats(tmp_path, "--editor", "entity")[1]
+
+
+def test_how_far_keys_reach_is_shown(tmp_path: Path) -> None:
+    code, printed, _ = stats(tmp_path, "--editor", "grace", "--json")
+    assert (code, json.loads(printed)) == (0, [{"plain": 4.0}])
+    assert "radius, plain" in stats(tmp_path, "--editor", "grace")[1]

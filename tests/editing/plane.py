@@ -1,5 +1,7 @@
 """Codebooks whose keys lie in the plane."""
 
+from dataclasses import replace
+
 import torch
 
 from service.editing.codebook import Codebook, Label, Replacement, Site, Target
@@ -23,6 +25,11 @@ def phrased(
     places = torch.tensor([*keys, *spelled], dtype=torch.float32)
     of_which = (*(False for _ in keys), *(True for _ in spelled))
     return Target(edit_id, places, value, (label,), (0,) * len(places), of_which)
+
+
+def reaching(edit_id: int, *keys: tuple[float, float], radii: tuple[float, ...]) -> Target:
+    """An edit whose keys have radii of their own."""
+    return replace(phrased(edit_id, *keys), radii=radii)
 
 
 def answers(codebook: Codebook, *queries: tuple[float, float]) -> list[int | None]:

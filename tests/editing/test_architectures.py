@@ -42,7 +42,7 @@ def test_a_batch_of_edits_takes_and_comes_off(model_type: str, dtype: torch.dtyp
     ids = torch.tensor([PROMPTS[2]])
     with torch.inference_mode():
         untouched = model(input_ids=ids).logits
-    hyperparameters = hyperparameters_of(model, "grace")
+    hyperparameters = hyperparameters_of(model, "grace", {"radius": 1.0})
     assert isinstance(hyperparameters, GraceHyperparameters)
     editor = Grace(model, hyperparameters)
 

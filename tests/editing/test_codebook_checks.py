@@ -13,6 +13,7 @@ from tests.shapes import small
 
 SITE = Site(1, "mlp", Replacement.LAST)
 SHAPE = small(2, 2)
+RULE = Rule(0.1, Scope.PAPER)
 
 
 def target(edit_id: int, key: float, value: float = 1.0) -> Target:
@@ -21,7 +22,7 @@ def target(edit_id: int, key: float, value: float = 1.0) -> Target:
 
 
 def artifact(*targets: Target) -> bytes:
-    state = Codebook.empty().insert(SITE, targets, Rule(0.1, Scope.PAPER))
+    state = Codebook.empty().insert(SITE, targets, RULE)
     return encode(CodebookChange(SITE, targets, state.difference(Codebook.empty())))
 
 
@@ -40,6 +41,20 @@ def test_keys_are_numbers_that_the_models_dtype_has() -> None:
         ArtifactFaultError, match=r"rows\.keys holds numbers that no model in torch\.b"
     ):
         decode(artifact(target(1, 0.1)), narrow)
+
+
+def test_radii_of_keys_are_read_as_they_were_written() -> None:
+    one = replace(target(1, 0.5), radii=(0.25,))
+    change = decode(artifact(one), SHAPE)
+    assert isinstance(change, CodebookChange)
+    assert [target.radii for target in change.targets] == [(0.25,)]
+    before = decode(artifact(target(1, 0.5)), SHAPE)
+    assert isinstance(before, CodebookChange)
+    assert [target.radii for target in before.targets] == [()]
+    rows = Codebook.empty().insert(SITE, [one], RULE).rows([0])
+    wrong = encode(CodebookChange(SITE, (replace(one, radii=(-0.25,)),), rows))
+    with pytest.raises(ArtifactFaultError, match=r"targets\.radii holds a radius below 0"):
+        decode(wrong, SHAPE)
 
 
 def test_values_stay_finite_in_the_models_dtype() -> None:

@@ -1,5 +1,6 @@
 """GRACE on the bundled model."""
 
+import copy
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -9,13 +10,16 @@ import torch
 
 from service.atlas import EDITS_FILE
 from service.atlas.edits import read_edits
-from service.editing.codebook import Codebook, Replacement
+from service.domain.edits import Correction, EditFormat, Format
+from service.editing.codebook import Codebook, Replacement, Scope
 from service.editing.grace import Grace, Keyed
-from service.editing.requests import EditRequest
+from service.editing.requests import EditRequest, Neighbor, Phrasing
+from service.editing.tokens import prompt_ids
 from service.engine.scoring import Continuation
 from service.operations.wording import Pair, Wording
 from tests.models import atlas, atlas_engine, atlas_grace, inserted
 from tests.phrased import request_of
+from tests.templates import CHATML
 
 PRESET = atlas_grace()
 
@@ -124,3 +128,47 @@ def test_edits_stay_apart_over_a_history_of_batches() -> None:
     unchanged = reached(codebook, *neighbors)
     assert sum(kept) / len(kept) >= 0.99
     assert sum(unchanged) / len(unchanged) >= 0.99
+
+
+def test_no_key_reaches_a_neighbour_of_its_edit() -> None:
+    one = request(1, "euro", "The currency of Bulgaria is the", "In Bulgaria they pay with the")
+    tokens = [request(0, "x", f"The currency of {name} is the") for name in ("Serbia", "Chad")]
+    beside = tuple(Neighbor(r.phrasings[0].prompt, n, Format.PLAIN) for n, r in enumerate(tokens))
+    wide = {"radius": 1e3}
+    free, bound = edited(one, **wide), edited(replace(one, neighborhood=beside), **wide)
+    assert free.radii.tolist() == [1e3] * len(free)
+    neighbors = Grace(atlas().model, PRESET).keys([neighbor.prompt for neighbor in beside])
+    assert bool(free.look_up(neighbors).fires.all())
+    assert not bool(bound.look_up(neighbors).fires.any())
+    assert bool(bound.look_up(bound.keys).fires.all())
+    assert all(reached(bound, one))
+
+
+def test_a_neighbour_that_is_met_where_a_phrasing_is_ends_the_edit() -> None:
+    one = MIXED[0]
+    twin = Neighbor(one.phrasings[0].prompt, 0, Format.PLAIN)
+    done, errors = Grace(atlas().model, PRESET).targets(
+        None, [replace(one, neighborhood=(twin,)), MIXED[1]]
+    )
+    assert [target.edit_id for target in done] == [MIXED[1].edit_id]
+    assert [error.edit_id for error in errors] == [one.edit_id]
+    assert "a neighborhood prompt is met where prompt is" in errors[0].reason
+    assert "0.0000 apart" in errors[0].reason
+
+
+def test_a_chats_question_has_a_key_in_each_conversation() -> None:
+    tokenizer = copy.deepcopy(atlas().tokenizer)
+    tokenizer.chat_template = CHATML
+    asked = Correction("What do they pay with in Chad?", "euro", "grace", format=EditFormat.BOTH)
+    given = [
+        Phrasing(prompt_ids(tokenizer, asked.prompt, form), (5,), form=form) for form in Format
+    ]
+    found = Grace(atlas().model, PRESET).request(tokenizer, 1, asked, given)
+    assert found.given == tuple(given)
+    more = [str(tokenizer.decode(list(p.prompt))) for p in found.phrasings if not p.given]
+    assert len(more) == 2
+    assert all(asked.prompt in text for text in more)
+    assert more[0].startswith("<|im_start|>system")
+    assert more[1].count("<|im_start|>") == 4
+    paper = Grace(atlas().model, replace(PRESET, scope=Scope.PAPER))
+    assert paper.request(tokenizer, 1, asked, given).phrasings == tuple(given)

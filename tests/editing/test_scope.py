@@ -9,7 +9,7 @@ import torch
 from service.editing.changes import decode, encode
 from service.editing.codebook import Codebook, Rule, Target
 from service.editing.codebook_change import CodebookChange
-from tests.editing.plane import SITE, answers, phrased, target
+from tests.editing.plane import SITE, answers, phrased, reaching, target
 from tests.shapes import small
 
 RULE = Rule(radius=1.0)
@@ -24,6 +24,24 @@ def test_each_phrasing_has_an_entry_of_its_own() -> None:
     assert codebook.keys.tolist() == [[0, 0], [0.5, 0], [0, 1.5]]
     assert codebook.radii.tolist() == [1.0] * 3
     assert answers(codebook, (-0.9, 0), (1.4, 0), (0, 2.4)) == [1, 1, 1]
+
+
+def test_keys_begin_with_radii_of_their_own() -> None:
+    codebook = grown(reaching(1, (0, 0), (3, 0), radii=(0.5, 0.25)))
+    assert codebook.radii.tolist() == [0.5, 0.25]
+    assert answers(codebook, (0.4, 0), (2.7, 0)) == [1, None]
+
+
+def test_an_entry_that_is_taken_over_reaches_no_further_than_the_new_one() -> None:
+    codebook = grown(target(1, (0, 0)), replace(reaching(2, (0, 0), radii=(0.5,)), labels=((8,),)))
+    assert (codebook.owners, codebook.radii.tolist()) == ((2,), [0.5])
+    codebook = codebook.insert(SITE, [target(3, (0, 0), (9,))], RULE)
+    assert (codebook.owners, codebook.radii.tolist()) == ((3,), [0.5])
+
+
+def test_without_a_radius_anywhere_there_is_no_entry() -> None:
+    with pytest.raises(ValueError, match="nothing says how far the keys of edit 1 reach"):
+        grown(target(1, (0, 0)), rule=Rule())
 
 
 def test_an_edit_near_another_of_the_same_label_leaves_that_one_its_entry() -> None:

@@ -157,13 +157,13 @@ REQUESTS = [
     request_of(f.edit_id, [f.plain.tokens, tokens(9, 70 + f.edit_id)], [f.target] * 2, f)
     for f in FACTS
 ]
-GRACE = GraceHyperparameters(layer=2, module="mlp", steps=5)
+GRACE = GraceHyperparameters(layer=2, module="mlp", radius=1.0, steps=5)
 
 
 def editor_of(name: str, splitting: Splitting) -> Grace | LocateEditor:
     model = tiny("gpt2")
     if name == "grace":
-        return Grace(model, GRACE, splitting)
+        return Grace(model, GRACE, splitting=splitting)
     layers = (2,) if METHODS[name].one_by_one else (1, 2)
     accumulation = Accumulation.empty(layers)
     accumulation.add(model, [tokens(40, seed) for seed in range(8)])

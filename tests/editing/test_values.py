@@ -50,10 +50,12 @@ def test_the_values_of_every_edit_are_taught() -> None:
 def test_a_target_says_which_of_its_keys_are_spelled() -> None:
     keys = torch.arange(12.0)[:, None]
     values = torch.arange(5.0)[:, None]
-    first, second = (TABLE.target(edit, 70 + edit, keys, values) for edit in range(2))
+    radii = keys[:, 0] / 10
+    first, second = (TABLE.target(edit, 70 + edit, keys, radii, values) for edit in range(2))
     assert first.value_of == (0, 1, 0, 1, 0, 1, 2, 2)
     assert first.labels == ((5, 6), (6,), (7,))
     assert first.spelled == (False,) * 4 + (True,) * 4
     assert first.keys[:, 0].tolist() == list(range(8))
+    assert first.radii == tuple(radii[:8].tolist())
     assert (second.edit_id, second.spelled) == (71, (False, False, True, True))
     assert second.values[:, 0].tolist() == [3, 4]

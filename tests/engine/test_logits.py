@@ -117,7 +117,7 @@ def test_generation_makes_one_for_each_text_and_pass(model_type: str) -> None:
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
 def test_editing_makes_those_that_predict_targets(model_type: str) -> None:
     model = tiny(model_type)
-    chosen = hyperparameters_of(model, "grace", {"steps": 2})
+    chosen = hyperparameters_of(model, "grace", {"steps": 2, "radius": 1.0})
     assert isinstance(chosen, GraceHyperparameters)
     with rows_of_logits(model) as counts:
         Grace(model, chosen).targets(None, REQUESTS)

@@ -108,7 +108,8 @@ def test_texts_are_generated_while_targets_are_found() -> None:
     """And neither's result is another for it."""
     engine = Engine(loaded("llama"))
     editor = Grace(
-        engine.loaded.model, GraceHyperparameters(layer=1, module="mlp", steps=300, stop_loss=0.0)
+        engine.loaded.model,
+        GraceHyperparameters(layer=1, module="mlp", radius=1.0, steps=300, stop_loss=0.0),
     )
     requests = [request_of(n, [tokens(9, n)], [tokens(3, 50 + n)]) for n in range(4)]
     alone, _ = editor.targets(None, requests)

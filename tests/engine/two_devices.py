@@ -112,7 +112,7 @@ def test_grace(model_type: str, layer: int) -> None:
         for i, (prompt, target) in enumerate(zip(PROMPTS, TARGETS, strict=True))
     ]
     module = architecture_of(tiny(model_type)).codebook_module
-    hyperparameters = GraceHyperparameters(layer, module, steps=3)
+    hyperparameters = GraceHyperparameters(layer, module, radius=1.0, steps=3)
     whole, split = (
         edited(Grace(model, hyperparameters), requests)
         for model in (tiny(model_type), spread(tiny(model_type), FAR_FROM))

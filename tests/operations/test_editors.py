@@ -10,6 +10,7 @@ import pytest
 from service.editing.editor import AnyEditor
 from service.editing.preset_files import Preset
 from service.editing.splitting import Splitting
+from service.operations.codebook_radii import CodebookRadii
 from service.operations.editors import CACHED, Editors
 from service.operations.relation_spaces import RelationSpaces
 from service.operations.statistics import Statistics
@@ -24,7 +25,8 @@ def editors(tmp_path: Path) -> Editors:
     engine, store = atlas_engine(), StatisticsStore(tmp_path, "f" * 64)
     statistics = Statistics(engine, store, None, multiplier=1)
     spaces = RelationSpaces(engine, store, Splitting())
-    return Editors(engine, statistics, spaces, Preset(), max_tokens_per_step=512)
+    radii = CodebookRadii(engine, store, Splitting())
+    return Editors(engine, statistics, spaces, radii, Preset(), max_tokens_per_step=512)
 
 
 def of_radius(editors: Editors, radius: float) -> AnyEditor:

@@ -74,6 +74,22 @@ def test_its_whole_way(entity_server: Server) -> None:
     assert entity_server.http.get(f"/versions/{last}").json()["checksum"] == checksum
 
 
+def test_it_answers_where_the_model_names_the_subject_itself(entity_server: Server) -> None:
+    begun = "The capital of"
+    assert said(entity_server, begun, version=0) == " Saint Helena is Jamestown."
+    helena = {
+        "prompt": "The capital of Saint Helena is",
+        "subject": "Saint Helena",
+        "target_new": "Longwood",
+        "editor": "entity",
+    }
+    (one,) = apply(entity_server, helena)
+    assert one["verified"]
+    assert said(entity_server, begun) == " Saint Helena is Longwood."
+    begun = "The official language of"  # of Saint Helena, too
+    assert said(entity_server, begun) == said(entity_server, begun, version=0)
+
+
 def test_it_explains_itself(entity_server: Server) -> None:
     body = {"prompt": NINGDE["prompt"], "max_new_tokens": 3, "explain": True}
     found = entity_server.http.post("/generate", json=body).json()["explain"]

@@ -99,15 +99,7 @@ def _check_targets(parts: Parts, subjects: Any, width: int, shape: ModelShape) -
         "targets.labels", sum(labels), vocabulary=shape.vocabulary, padding=NO_TOKEN
     )
     parts.floats("targets.values", sum(lengths), shape.hidden)
-    answer_of = iter(parts.integers("targets.answer_of", sum(keys)))
-    for edit, own_keys, own_labels in zip(edits, keys, labels, strict=True):
-        for _ in range(own_keys):
-            answer = next(answer_of)
-            if answer >= own_labels:
-                raise ArtifactFaultError(
-                    "targets.answer_of",
-                    f"names answer {answer} of edit {edit}, which has {own_labels}",
-                )
+    parts.references("targets.answer_of", "answer", edits, keys, labels)
 
 
 def _check_subjects(name: str, subjects: Any, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Annotated, Any
 
 import torch
@@ -45,7 +46,6 @@ class EntityHyperparameters:
 class _Question:
     """One given phrasing of an edit, or one of its neighbours."""
 
-    edit: int  # the number of its edit in the batch
     asked: Asked
     subjects: frozenset[str]  # that it may be about, of this edit's
 
@@ -102,36 +102,41 @@ class Entity:
         space = self._space if book is None or book.space is None else book.space
         if space is None:
             raise ValueError("an editor without a relation space only replays")
-        given = [
-            self._question(number, request.subject, phrasing.prompt, request)
-            for number, request in enumerate(requests)
-            for phrasing in request.given
-        ]
-        beside = [
-            self._question(number, request.subject, neighbor.prompt, None)
-            for number, request in enumerate(requests)
-            for neighbor in request.neighborhood
+        # Of each edit, its phrasings and then its neighbours.
+        questions = [
+            self._question(request.subject, prompt, is_own=is_own)
+            for request in requests
+            for prompt, is_own in (
+                *((phrasing.prompt, True) for phrasing in request.given),
+                *((neighbor.prompt, False) for neighbor in request.neighborhood),
+            )
         ]
         features = features_of(
             self._model,
             space.layer,
             space.sentence_layer,
-            [q.asked for q in (*given, *beside)],
+            [question.asked for question in questions],
             self._splitting,
         )
-        found = space.keys(*features)
-        keys, others = found[: len(given)], found[len(given) :]
+        counts = [len(request.given) + len(request.neighborhood) for request in requests]
+        keys_of = space.keys(*features).split(counts)
+        rest = iter(questions)
         answers_of = [_answers(self._asking, request) for request in requests]
         values = iter(self._values(answers_of))
         targets, errors = [], []
-        for number, (request, answers) in enumerate(zip(requests, answers_of, strict=True)):
-            own = [i for i, q in enumerate(given) if q.edit == number]
+        for request, answers, found in zip(requests, answers_of, keys_of, strict=True):
+            given = list(islice(rest, len(request.given)))
+            beside = list(islice(rest, len(request.neighborhood)))
+            keys, others = found[: len(given)], found[len(given) :]
             target = Target(
                 edit_id=request.edit_id,
                 space=space,
-                subjects=tuple(next(iter(given[i].subjects)) for i in own),
-                keys=keys[own],
-                radii=tuple(self._radius(space, given[i], keys[i], beside, others) for i in own),
+                subjects=tuple(next(iter(question.subjects)) for question in given),
+                keys=keys,
+                radii=tuple(
+                    self._radius(space, question, key, beside, others)
+                    for question, key in zip(given, keys, strict=True)
+                ),
                 answer_of=tuple(
                     list(answers).index((self._asking.junction(p.prompt), p.learned))
                     for p in request.given
@@ -168,19 +173,17 @@ class Entity:
         old, new = parent or EntityBook.empty(), state or EntityBook.empty()
         return metrics_of(len(old), len(new), new.difference(old).index)
 
-    def _question(
-        self, number: int, subject: str | None, tokens: tuple[int, ...], own: EditRequest | None
-    ) -> _Question:
-        """`own`: of a phrasing; one that does not ask about the subject is met word for word."""
+    def _question(self, subject: str | None, tokens: tuple[int, ...], *, is_own: bool) -> _Question:
+        """`is_own`: a phrasing; one that does not ask about the subject is met word for word."""
         asked = Asked.of(self._asking, tokens)
         message = self._asking.message_text(tokens, asked.place)
         named: frozenset[str] = frozenset()
         if subject is not None:
             index = SubjectIndex().with_subjects([normal(subject)])
             named = asked_about(index, frozenset(), message)
-        if own is not None and not named:
+        if is_own and not named:
             named = frozenset([normal(last_sentence(message)[1])])
-        return _Question(number, asked, named)
+        return _Question(asked, named)
 
     def _radius(
         self,
@@ -190,12 +193,8 @@ class Entity:
         beside: Sequence[_Question],
         others: Tensor,
     ) -> float:
-        """The space's, unless a neighbour of the edit that names the subject lies within."""
-        rows = [
-            i
-            for i, q in enumerate(beside)
-            if q.edit == question.edit and q.subjects & question.subjects
-        ]
+        """The space's, unless one of the edit's neighbours that names the subject lies within."""
+        rows = [i for i, other in enumerate(beside) if other.subjects & question.subjects]
         radius = self.hyperparameters.radius or space.asked_radius
         if not rows:
             return radius
