@@ -185,7 +185,8 @@ def test_a_batch_that_comes_meanwhile_is_built_on(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else its family would not have been looked at."""
-    dry_run, seen = server.services.dry_run, []
+    dry_run = server.services.dry_run
+    seen: list[object] = []
 
     class Family:
         def check(self, _: Correction) -> None:
