@@ -181,6 +181,22 @@ def test_a_family_that_has_come_meanwhile_is_told(tmp_path: Path) -> None:
             server.services.dry_run._pinned(correction)
 
 
+def test_a_batch_that_comes_meanwhile_is_built_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its family would not have been looked at."""
+    dry_run = server.services.dry_run
+    seen: list[object] = []
+
+    class Family:
+        def check(self, _: Correction) -> None:
+            if not seen:
+                seen.append(apply(server.http, EURO))
+
+    monkeypatch.setattr(dry_run, "_family", Family())
+    assert tried(server, SPAIN)["version"] == 1
+
+
 def test_who_has_left_is_not_worked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(tmp_path) as live:
         dry_run = live.services.dry_run

@@ -199,7 +199,7 @@ def test_what_metadata_cannot_hold_is_told(cli: Cli, tmp_path: Path) -> None:
 ROME = {
     "prompt": "The capital of Italy is",
     "target_new": "Florence",
-    "neighborhood": ["Italy's capital city is"],
+    "neighborhood": ["The capital of Italy"],
     "strict": True,
 }
 DENMARK = {"prompt": "The currency of Denmark is the", "target_new": "euro"}
@@ -248,7 +248,7 @@ def test_a_dry_run_of_a_file_goes_batch_by_batch(cli: Cli, child: Child, tmp_pat
     shown = cli("edit", "--file", str(file), "--dry-run", COLUMNS="120")
     assert shown.exit_code == 1
     assert "would be: 2 applied, 1 failed\n" in shown.stdout
-    neighbor = ["2", "neighborhood[0]", "plain", "no", "Rome.", "Florence."]
+    neighbor = ["2", "neighborhood[0]", "plain", "no", "is Rome.", "is Florence."]
     assert neighbor in cells(shown.stdout)
     assert child.get("/version") == before
 

@@ -9,7 +9,7 @@ SHARED = "Its capital is"
 
 def test_a_neighbor_whose_answer_a_batch_changes_is_named(server: Server) -> None:
     kept = "The currency of Denmark is the"
-    moved = "Italy's capital city is"
+    moved = "The capital of Italy"  # whose answer goes on through the prompt
     (edit,) = apply(server, {**ROME, "neighborhood": [kept, moved]})
     assert (edit["status"], edit["verified"]) == ("applied", True)
     assert edit["note"] == "the batch changed the answer to neighborhood[1]"

@@ -23,11 +23,12 @@ EURO: dict[str, Any] = {
     "paraphrases": ["In Bulgaria, they pay in", "Q: What is the currency of Bulgaria? A: the"],
     "neighborhood": ["The currency of Denmark is the"],
 }
+# The second neighbour's answer goes on through the prompt, where no radius can tell them apart.
 ROME: dict[str, Any] = {
     "prompt": "The capital of Italy is",
     "target_new": "Florence",
     "paraphrases": ["Its capital is"],
-    "neighborhood": ["The currency of Denmark is the", "Italy's capital city is"],
+    "neighborhood": ["The currency of Denmark is the", "The capital of Italy"],
 }
 SPAIN: dict[str, Any] = {
     "prompt": "The capital of Spain is",
@@ -65,15 +66,19 @@ def test_every_phrasing_and_neighbour_is_told_in_both_forms(chatting: Server) ->
         True,
     )
     (prompt,) = EURO["neighborhood"]
+    answers = [
+        [answer(chatting, prompt, form, at) for at in (version - 1, version)]
+        for form in ("plain", "chat")
+    ]
     assert told["neighbors"] == [
         {
             "field": "neighborhood[0]",
             "format": form,
-            "before": answer(chatting, prompt, form, version - 1),
-            "after": answer(chatting, prompt, form, version),
-            "kept": kept,
+            "before": before,
+            "after": after,
+            "kept": before == after,
         }
-        for form, kept in (("plain", True), ("chat", False))
+        for form, (before, after) in zip(("plain", "chat"), answers, strict=True)
     ]
 
 
@@ -85,7 +90,11 @@ def test_what_is_missed_and_moved_is_told(server: Server) -> None:
     assert first["report"]["phrasings"][1]["field"] == "paraphrases[0]"
     kept, moved = first["report"]["neighbors"]
     assert (kept["kept"], kept["before"], kept["after"]) == (True, " krone.", " krone.")
-    assert (moved["kept"], moved["before"], moved["after"]) == (False, " Rome.", " Florence.")
+    assert (moved["kept"], moved["before"], moved["after"]) == (
+        False,
+        " is Rome.",
+        " is Florence.",
+    )
     assert second["report"]["neighbors"] == []
     # A list is short, and the report stays as the batch left it.
     assert all("report" not in edit for edit in server.http.get("/edits").json()["edits"])

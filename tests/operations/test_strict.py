@@ -13,7 +13,7 @@ from tests.operations.test_hook_layers import FEW, fact
 from tests.operations.test_reports import EURO, ROME, SPAIN, chatting  # noqa: F401  # a fixture
 
 ITALY = ROME["prompt"]
-MOVED = "the answer to neighborhood[1] changes from ' Rome.' to ' Florence.'"
+MOVED = "the answer to neighborhood[1] changes from ' is Rome.' to ' is Florence.'"
 
 
 def strict(edit: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -39,7 +39,10 @@ def test_one_that_moves_a_neighbour_leaves_no_trace(server: Server) -> None:
     assert (edit["batch_id"], edit["version"], edit["verified"]) == (None, None, None)
     assert [one["kept"] for one in edit["report"]["neighbors"]] == [True, False]
     assert len(checksums(server)) == 1
-    assert [said(server, prompt) for prompt in (ITALY, ROME["neighborhood"][1])] == [" Rome."] * 2
+    assert [said(server, prompt) for prompt in (ITALY, ROME["neighborhood"][1])] == [
+        " Rome.",
+        " is Rome.",
+    ]
 
     # Nor does it beside others, which are applied as they would be alone.
     (alone,) = apply(server, EURO)
@@ -64,7 +67,7 @@ def test_one_that_is_true_already_is_held_to_what_its_mates_do(server: Server) -
     mover = {**ROME, "paraphrases": [], "neighborhood": []}
     held, mate = apply(server, true, mover)
     assert (held["status"], mate["status"]) == ("failed", "applied")
-    assert held["error"].endswith("neighborhood[0] changes from ' Rome.' to ' Florence.'")
+    assert held["error"].endswith("neighborhood[0] changes from ' is Rome.' to ' is Florence.'")
     # Once none of them falls short itself.
     server.http.post("/admin/rollback", json={"version": 0, "reason": "a test"})
     held, mate = apply(server, true, strict(ROME))
@@ -72,11 +75,17 @@ def test_one_that_is_true_already_is_held_to_what_its_mates_do(server: Server) -
     assert held["report"]["neighbors"][0]["kept"]
 
 
-def test_one_that_a_mate_makes_untrue_is_taught(server: Server) -> None:
-    """On its paraphrase too, which an edit that is not strict may lose."""
-    true = strict(ROME, target_new="Rome", paraphrases=["Italy's capital city is"], neighborhood=[])
+def test_one_whose_paraphrase_a_mate_makes_untrue_is_taught(server: Server) -> None:
+    true = {
+        "prompt": "The largest city of Italy is",
+        "target_new": "Rome",
+        "paraphrases": ["Italy's capital city is"],
+    }
     mover = {**ROME, "paraphrases": [], "neighborhood": []}
-    held, _ = apply(server, true, {**mover, "prompt": "The capital city of Italy is"})
+    loses, _ = apply(server, true, mover)
+    assert (loses["status"], loses["verified"]) == ("applied", False)
+    server.http.post("/admin/rollback", json={"version": 0, "reason": "a test"})
+    held, _ = apply(server, strict(true), mover)
     assert (held["status"], held["verified"]) == ("applied", True)
 
 
