@@ -89,9 +89,8 @@ class Wording:
                 answer=joint + text.pair.target,
                 closed=text.closed,
             )
-            # Two spellings may be the same tokens, and what is given counts as given.
-            if text.given or continuation.prompt not in found[text.edit]:
-                found[text.edit][continuation.prompt] = phrasing
+            # Two may be the same tokens, and what is given comes first.
+            found[text.edit].setdefault(continuation.prompt, phrasing)
             first.setdefault(text.edit, joint)
         return [Worded(tuple(one.values()), first[number]) for number, one in enumerate(found)]
 

@@ -74,6 +74,15 @@ def test_what_is_given_counts_as_given_though_it_is_a_spelling_too() -> None:
     ]
 
 
+def test_a_paraphrase_that_is_the_same_tokens_leaves_the_prompt_its_place() -> None:
+    tokenizer = copy.deepcopy(atlas().tokenizer)
+    tokenizer.chat_template = CHATML.replace("m['content']", "m['content'] | trim")
+    engine = Engine(replace(atlas(), tokenizer=tokenizer))
+    again = replace(CHAT, paraphrases=(f"{CHAT.prompt} ",))
+    given = [phrasing for phrasing in worded(again, engine).phrasings if phrasing.given]
+    assert [phrasing.number for phrasing in given] == [0]
+
+
 def test_corrections_of_one_batch_are_worded_each_for_itself() -> None:
     other = Correction("To phone Chad, dial", "+99", "grace", paraphrases=("Chad's code is",))
     assert Wording(atlas_engine()).phrasings([LEV, other]) == [worded(LEV), worded(other)]
