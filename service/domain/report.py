@@ -47,3 +47,4 @@ class EditReport:
 class ReportedEdit:
     edit: Edit
     report: EditReport | None  # None where it was not found out
+    superseded_by: int | None = None  # the latest edit at work that answers in its place somewhere

@@ -12,9 +12,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from service.editing.codebook import Codebook, Label, Replacement, Rows, Site, Target
 from service.editing.codebook_checks import NO_TOKEN, RADII, SPELLED, check_codebook
-from service.editing.growth import entries_over
+from service.editing.growth import entries_over, latest
 from service.editing.model_shape import ModelShape
 from service.editing.outlines import CodebookOutline, Outline, outline_of
+from service.editing.overlays import Overlay
 from service.errors import ArtifactFaultError
 
 FORMAT = "errata-codebook-1"
@@ -50,6 +51,19 @@ class CodebookChange:
                     "site", f"is {self.site}, and its parent's is {parent.site}"
                 )
         return CodebookOutline(self.site, entries_over(known, index))
+
+    def overruled(self, parent: Overlay | None) -> dict[int, int]:
+        """By edit, the latest other one of the state before whose place it takes somewhere with
+        another target: no radius can part the two.
+        """
+        if not isinstance(parent, Codebook):
+            return {}
+        rows = self.rows
+        return latest(
+            (owner, parent.owners[at])
+            for at, owner, label in zip(rows.index, rows.owners, rows.labels, strict=True)
+            if at < len(parent) and parent.labels[at] != label
+        )
 
     def header(self) -> dict[str, Any]:
         return {"format": FORMAT, "site": asdict(self.site)}

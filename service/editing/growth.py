@@ -1,6 +1,6 @@
 """How the entries of an overlay grow from one version to the next: codebooks' and entity books'."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.errors import ArtifactFaultError
@@ -12,6 +12,15 @@ def metrics_of(known: int, now: int, written: Sequence[int]) -> dict[str, Any]:
     """
     added = now - known
     return {"entries": now, "entries_added": added, "entries_changed": len(written) - added}
+
+
+def latest(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """By edit, the latest of the others that it is paired with."""
+    found: dict[int, int] = {}
+    for edit, other in pairs:
+        if edit != other:
+            found[edit] = max(other, found.get(edit, other))
+    return found
 
 
 def entries_over(known: int, written: Sequence[int]) -> int:

@@ -15,6 +15,7 @@ from service.editing.hook_layer import TENSORS, HookLayer, HookLayers, Update
 from service.editing.hooks_checks import check_hooks
 from service.editing.model_shape import ModelShape
 from service.editing.outlines import HooksOutline, Outline, outline_of
+from service.editing.overlays import Overlay
 from service.editing.requests import FactRequest, FactTarget, SubjectText
 from service.errors import ArtifactFaultError
 
@@ -56,6 +57,10 @@ class HooksChange:
                 layer = layer.with_update(update)
             state = state.with_layer(number, layer.behind(new.alpha, new.mean, new.deviation))
         return state
+
+    def overruled(self, _parent: Overlay | None) -> dict[int, int]:
+        """None: all edits are added up."""
+        return {}
 
     def outline(self, parent: Outline) -> Outline:
         """That of the state over one with the outline `parent`. Raises `ArtifactFaultError` for a

@@ -6,6 +6,7 @@ No database transaction is open while the model works.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from service.domain.batches import Batch, BatchMetrics
@@ -148,10 +149,14 @@ class Apply:
         with self._spans.span("artifact"), patient():
             change = editor.change(current.state, made.state, made.targets)
             artifact = self._artifacts.put(encode(change))
+        overruled = change.overruled(current.state)
         applied = AppliedBatch(
             editor=editor.name,
             outcomes={
-                edit_id: outcome_of(made, edit_id, contended.notes.get(edit_id))
+                edit_id: replace(
+                    outcome_of(made, edit_id, contended.notes.get(edit_id)),
+                    overrules=overruled.get(edit_id),
+                )
                 for edit_id in made.after
             },
             endings=endings,

@@ -46,6 +46,8 @@ class EditOutcome:
     verified: bool
     joint: str
     report: EditReport | None = None
+    # The latest edit of an earlier batch in whose place it answers, though their prompts differ.
+    overrules: int | None = None
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,7 @@ class Log:
                 row.verified = outcome.verified
                 row.joint = outcome.joint
                 row.report = report_values(outcome.report)
+                row.supersedes = outcome.overrules
             link(session, rows)
             move(session, rows, EditState.APPLIED, WORKER, version=number)
             end(session, applied.endings)

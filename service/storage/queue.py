@@ -72,11 +72,14 @@ class EditQueue:
             return edit_of(_owned(session.get(EditRow, edit_id), edit_id, owner))
 
     def reported(self, edit_id: int, owner: str | None = None) -> ReportedEdit:
-        """The same with what the edit reaches and moves."""
+        """The same with what the edit reaches and moves, and which one answers in its place."""
         with self._database.read() as session:
             found = session.get(EditRow, edit_id, options=[undefer(EditRow.report)])
             row = _owned(found, edit_id, owner)
-            return ReportedEdit(edit_of(row), report_of(row.report))
+            later = select(func.max(EditRow.id)).where(
+                EditRow.supersedes == edit_id, EditRow.status == EditState.APPLIED
+            )
+            return ReportedEdit(edit_of(row), report_of(row.report), session.scalar(later))
 
     def page(
         self,

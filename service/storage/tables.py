@@ -122,6 +122,7 @@ class EditRow(Table):
         Index(None, "batch_id"),
         Index(None, "submission_id"),
         Index(None, "submitted_by", "id"),
+        Index(None, "supersedes"),
         {"sqlite_autoincrement": True},
     )
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -39,6 +39,15 @@ def test_an_entry_that_is_taken_over_reaches_no_further_than_the_new_one() -> No
     assert (codebook.owners, codebook.radii.tolist()) == ((3,), [0.5])
 
 
+def test_a_change_tells_whose_place_an_edit_takes() -> None:
+    before = grown(target(1, (0, 0)), target(2, (3, 0)), target(3, (9, 9)))
+    targets = (phrased(4, (0, 0), (3, 0), label=(8,)), target(5, (9, 9)))
+    state = before.insert(SITE, targets, RULE)
+    change = CodebookChange(SITE, targets, state.difference(before))
+    assert change.overruled(before) == {4: 2}  # the fifth says what the third said
+    assert change.overruled(None) == {}
+
+
 def test_without_a_radius_anywhere_there_is_no_entry() -> None:
     with pytest.raises(ValueError, match="nothing says how far the keys of edit 1 reach"):
         grown(target(1, (0, 0)), rule=Rule())

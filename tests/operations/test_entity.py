@@ -90,6 +90,23 @@ def test_it_answers_where_the_model_names_the_subject_itself(entity_server: Serv
     assert said(entity_server, begun) == said(entity_server, begun, version=0)
 
 
+def test_of_two_that_are_not_told_apart_the_later_answers(entity_server: Server) -> None:
+    chad = {"subject": "Chad", "editor": "entity"}
+    (one,) = apply(
+        entity_server, {**chad, "prompt": "The currency of Chad is the", "target_new": "lira"}
+    )
+    reworded = {**chad, "prompt": "The money used in Chad is the", "target_new": "yen"}
+    (other,) = apply(entity_server, {**reworded, "hyperparameters": {"noise": 0.2}})
+    assert (one["superseded_by"], other["supersedes"]) == (None, one["id"])
+    assert said(entity_server, "The currency of Chad is the").startswith(" yen")
+    earlier = f"/edits/{one['id']}"
+    assert entity_server.http.get(earlier).json()["superseded_by"] == other["id"]
+    batch = f"/admin/batches/{other['batch_id']}/rollback"
+    assert entity_server.http.post(batch, json={"reason": "test"}).status_code == 200
+    assert entity_server.http.get(earlier).json()["superseded_by"] is None
+    assert said(entity_server, "The currency of Chad is the").startswith(" lira")
+
+
 def test_it_explains_itself(entity_server: Server) -> None:
     body = {"prompt": NINGDE["prompt"], "max_new_tokens": 3, "explain": True}
     found = entity_server.http.post("/generate", json=body).json()["explain"]

@@ -51,7 +51,8 @@ class EditOut(BaseModel):
     batch_id: int | None
     version: int | None = Field(description="the version that first held it")
     supersedes: int | None = Field(
-        description="the edit, applied before, that gave this prompt in this format another target"
+        description="the edit, applied before, that gave this prompt in this format, or a "
+        "question that is not told apart from it, another target"
     )
     error: str | None
     note: str | None = Field(
@@ -103,11 +104,14 @@ class EditOut(BaseModel):
 
 class EditDetail(EditOut):
     report: Report
+    superseded_by: int | None = Field(
+        description="the latest edit at work that `supersedes` this one"
+    )
 
     @classmethod
     def with_report(cls, found: ReportedEdit) -> "EditDetail":
         known = EditOut.of(found.edit).model_dump()
-        return cls(**known, report=report_out(found.report))
+        return cls(**known, report=report_out(found.report), superseded_by=found.superseded_by)
 
 
 class HitsOut(BaseModel):

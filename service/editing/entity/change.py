@@ -11,13 +11,14 @@ from torch import Tensor
 
 from service.editing.codebook_change import integers, pack, unpack
 from service.editing.entity.asking import Junction
-from service.editing.entity.book import Answer, EntityBook, Entry, Label, Rows
+from service.editing.entity.book import NONE, Answer, EntityBook, Entry, Label, Rows
 from service.editing.entity.checks import SPACE, check_entity
 from service.editing.entity.insertion import Target
 from service.editing.entity.relation_space import RelationSpace
-from service.editing.growth import entries_over
+from service.editing.growth import entries_over, latest
 from service.editing.model_shape import ModelShape
 from service.editing.outlines import EntityOutline, Outline, outline_of
+from service.editing.overlays import Overlay
 from service.errors import ArtifactFaultError
 
 FORMAT = "errata-entity-1"
@@ -53,6 +54,22 @@ class EntityChange:
         if any(given >= answers for entry in rows.entries for given in entry.given):
             raise ArtifactFaultError("rows.given", f"names more than the {answers} answers")
         return EntityOutline(self.space.digest, entries, answers)
+
+    def overruled(self, parent: Overlay | None) -> dict[int, int]:
+        """By edit, the latest other one of the state before in whose place it answers somewhere
+        with another target: a correction of a correction.
+        """
+        if not isinstance(parent, EntityBook):
+            return {}
+        answers = (*parent.answers, *self.rows.answers)
+        pairs = (
+            (answers[new], answers[was])
+            for at, entry in zip(self.rows.index, self.rows.entries, strict=True)
+            if at < len(parent)
+            for was, new in zip(parent.entries[at].given, entry.given, strict=True)
+            if NONE not in (was, new)
+        )
+        return latest((new.owner, was.owner) for new, was in pairs if new.label != was.label)
 
     def header(self) -> dict[str, Any]:
         return {
