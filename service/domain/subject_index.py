@@ -23,6 +23,15 @@ def normal(text: str) -> str:
     return spaced(text).casefold()
 
 
+# Before a whole message in the place of a subject: no `normal` text has it.
+WHOLE = "\n"
+
+
+def as_whole(message: str) -> str:
+    """What stands for the subject of a question that names none: the message word for word."""
+    return WHOLE + normal(message)
+
+
 def spaced(text: str) -> str:
     """Its words a space apart, and its characters as Unicode writes them most simply."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
@@ -37,10 +46,14 @@ class SubjectIndex:
     longest: int = 0  # characters of the longest of them
 
     def with_subjects(self, subjects: Iterable[str]) -> "SubjectIndex":
-        """Returns one that has these too, each `normal` and not empty."""
+        """Returns one that has these too, each `normal` and not empty. Whole messages are left
+        out.
+        """
         by_head = dict(self.by_head)
         longest = self.longest
         for subject in subjects:
+            if subject.startswith(WHOLE):
+                continue  # it is no name
             head = _head(subject)
             known = by_head.get(head, ())
             if subject not in known:

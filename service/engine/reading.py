@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from service.domain.mentions import asked_about
+from service.domain.mentions import asked_about, refers_back
+from service.domain.subject_index import as_whole
 from service.editing.entity.asking import Junction
 from service.editing.entity.book import EntityBook, Match
 
@@ -143,16 +144,27 @@ class Reading:
         place = self._asking.place(self._tokens)
         before = self._asking.text(self._tokens[: place + 1])
         self._earlier = self.book.index.named_in(before)
-        if not self._earlier:
-            return
         message = self._asking.message_text(self._tokens, place)
-        subjects = asked_about(self.book.index, self._earlier, message)
+        subjects = self._whole(message)
+        if self._earlier:
+            subjects |= asked_about(self.book.index, self._earlier, message)
         if subjects:
             sentence = self._asking.sentence(self._tokens, place)
             junction = self._asking.junction(self._tokens)
             self._ask(
                 Question(self._prompt - 1, place, sentence, subjects, junction, decoded=False)
             )
+
+    def _whole(self, message: str) -> frozenset[str]:
+        """The message, if an entry is asked by it word for word. One that refers back asks the
+        same only where nothing comes before it.
+        """
+        whole = as_whole(message)
+        if whole not in self.book.entries_of:
+            return frozenset()
+        if refers_back(message) and not self._asking.is_first(self._tokens):
+            return frozenset()
+        return frozenset([whole])
 
     def _read_decoded(self, at: int) -> None:
         begun = self._asking.message(self._tokens)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from service.domain.subject_index import WHOLE
 from service.editing.codebook import Codebook
 from service.editing.entity.book import EntityBook
 from service.editing.entity.book import Match as Found
@@ -62,7 +63,7 @@ class Watch:
                 match.distance,
                 match.radius,
                 match.fires,
-                book.entries[match.entry].subject,
+                book.entries[match.entry].subject.removeprefix(WHOLE),
             )
 
     def added(

@@ -28,7 +28,7 @@ class Asking:
         added = tokenizer.added_tokens_decoder.items()
         self._special = {token for token, content in added if content.special}
         self._special |= set(tokenizer.all_special_ids)
-        self._turn = _between_turns(tokenizer)
+        self._lead, self._turn = _around_message(tokenizer)
         self._is_blank = cache(lambda token: not self.text([token]).strip())
 
     def junction(self, tokens: Sequence[int]) -> Junction:
@@ -51,6 +51,11 @@ class Asking:
         """The index at which the last message begins: behind the last special token."""
         marks = (i for i in range(len(tokens) - 1, -1, -1) if tokens[i] in self._special)
         return next(marks, -1) + 1
+
+    def is_first(self, tokens: Sequence[int]) -> bool:
+        """Whether nothing comes before the last message but what the chat template puts there."""
+        start = self.message(tokens[: self.place(tokens) + 1])
+        return start <= 1 or tuple(tokens[:start]) == self._lead[:start]
 
     def message_text(self, tokens: Sequence[int], place: int) -> str:
         """The last message up to the token `place`."""
@@ -78,19 +83,23 @@ class Asking:
         return 0 < count < len(tokens) and tuple(tokens[-count:]) == self._turn
 
 
-def _between_turns(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The tokens that the chat template puts between a user's message and the answer to it; none
-    where the model has no template.
+def _around_message(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The tokens that the chat template puts before a conversation's first message of a user, and
+    between it and the answer to it; none where the model has no template.
     """
     if tokenizer.chat_template is None:
-        return ()
+        return (), ()
     try:
         one, other = (
             chat_ids(tokenizer, [{"role": "user", "content": content}]) for content in ("a", "b")
         )
     except TemplateError:
-        return ()
-    count = 0
-    while count < min(len(one), len(other)) and one[-1 - count] == other[-1 - count]:
-        count += 1
-    return one[len(one) - count :]
+        return (), ()
+    lead, turn = _alike(one, other), _alike(one[::-1], other[::-1])
+    return one[:lead], one[len(one) - turn :]
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two texts begin with in common."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))

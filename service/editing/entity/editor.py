@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from service.domain.edits import Correction
-from service.domain.mentions import asked_about, last_sentence
-from service.domain.subject_index import SubjectIndex, normal
+from service.domain.mentions import asked_about
+from service.domain.subject_index import SubjectIndex, as_whole, normal
 from service.editing.entity.asking import Asking, Junction
 from service.editing.entity.book import EntityBook, Label
 from service.editing.entity.change import EntityChange
@@ -182,7 +182,7 @@ class Entity:
             index = SubjectIndex().with_subjects([normal(subject)])
             named = asked_about(index, frozenset(), message)
         if is_own and not named:
-            named = frozenset([normal(last_sentence(message)[1])])
+            named = frozenset([as_whole(message)])
         return _Question(asked, named)
 
     def _radius(
