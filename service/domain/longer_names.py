@@ -10,9 +10,10 @@ import re
 # Before another name these make a name of their own.
 BEFORE = frozenset(
     """
-    cape central east eastern equatorial fort great greater lake lower mount mt new north
-    northeast northeastern northern northwest northwestern papua port saint san santa south
-    southeast southeastern southern southwest southwestern st upper west western
+    american british cape central dutch east eastern equatorial fort french great greater lake
+    lower mount mt new north northeast northeastern northern northwest northwestern papua port
+    portuguese saint san santa so south southeast southeastern southern southwest southwestern
+    spanish st upper west western
     """.split()  # noqa: SIM905  # a word a line is no list to read
 )
 # Behind a name these are what somebody is there, and no part of it.
@@ -28,8 +29,9 @@ SMALL_IN_TITLES = frozenset(
     "a an and as at but by for from in into nor of on or over the to vs with".split()  # noqa: SIM905
 )
 _WORD = re.compile(r"\w+")
-_NEXT = re.compile(r"[ -](\w+)")
-_PREVIOUS = re.compile(r"(\w+)\.?[ -]$")
+# Between the parts of a name: a space, a slash, or one of Unicode's hyphens and dashes.
+_NEXT = re.compile(r"[ /\u002d\u2010-\u2014](\w+)")
+_PREVIOUS = re.compile(r"(\w+)(\.?)[ /\u002d\u2010-\u2014]$")
 LONGEST_WORD = 32  # characters that are looked at before a name
 
 
@@ -45,8 +47,9 @@ def in_longer_name(text: str, start: int, end: int) -> bool:
     previous = _PREVIOUS.search(text[max(0, start - LONGEST_WORD) : start])
     if previous is None:
         return False
-    word = previous.group(1)
-    return word[0].isupper() and word.lower() in BEFORE
+    word, stop = previous.groups()
+    is_initial = bool(stop) and len(word) == 1
+    return word[0].isupper() and (is_initial or word == "DR" or word.lower() in BEFORE)
 
 
 def shows_names(text: str) -> bool:

@@ -87,8 +87,8 @@ class DryRun:
         if not self._editors.ready(first.editor, first.hyperparameters):
             raise ConflictError(
                 f"what '{first.editor}' needs to know of the model is not there yet, and a dry run "
-                f"does not wait for it: `errata stats --editor {first.editor}` makes it, or the "
-                "first batch"
+                f"does not wait for it: the first batch makes it, and where the edits have the "
+                f"server's own hyperparameters `errata stats --editor {first.editor}` does"
             )
         editor = self._editors.editor(first.editor, first.hyperparameters)
         edits = [_provisional(number, one) for number, one in enumerate(corrections)]

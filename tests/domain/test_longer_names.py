@@ -15,6 +15,9 @@ INDEX = SubjectIndex().with_subjects(
         ("What is the capital of South Sudan?", set()),
         ("What is the capital of south sudan?", {"sudan"}),  # nothing shows where names end
         ("What is the capital of Sudan?", {"sudan"}),
+        ("What is the capital of S. Sudan?", set()),
+        ("The capital of Sudan–Darfur is", set()),
+        ("The capital of French Sudan was", set()),
         ("Which City Is the Capital of Sudan Today", {"sudan"}),
         ("WHAT IS THE CAPITAL OF SOUTH SUDAN", {"sudan"}),
         ("Is Sudan larger than South Sudan?", {"sudan"}),
