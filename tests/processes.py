@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 from typer.testing import CliRunner, Result
 
 from service.cli import app
+from tests.waiting import until
 
 ERRATA = Path(sys.executable).with_name("errata")
 ADDRESS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
@@ -94,7 +96,8 @@ def serving(
             timeout=60,
             trust_env=False,
         ) as http:
-            assert http.get("/health/ready").json() == {"ready": True, "reasons": []}
+            # A model without a preset is measured first.
+            until(lambda: http.get("/health/ready").status_code == HTTPStatus.OK, READY_WITHIN_S)
             yield Child(process, http, folder, output, errors)
     finally:
         process.kill()
