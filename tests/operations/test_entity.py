@@ -90,6 +90,26 @@ def test_it_answers_where_the_model_names_the_subject_itself(entity_server: Serv
     assert said(entity_server, begun) == said(entity_server, begun, version=0)
 
 
+def test_a_phrasing_without_the_subject_is_met_as_a_whole_message_alone(
+    entity_server: Server,
+) -> None:
+    laos = {
+        "prompt": "The capital of Laos is",
+        "subject": "Laos",
+        "target_new": "Pakse",
+        "editor": "entity",
+    }
+    whole = "The Mekong is there. What is its capital? A:"
+    (one,) = apply(entity_server, {**laos, "paraphrases": [whole]})
+    assert one["verified"]
+    assert said(entity_server, whole).startswith(" Pakse")
+    for other in ("Togo is there. What is its capital? A:", "What is its capital? A:"):
+        assert said(entity_server, other) == said(entity_server, other, version=0), other
+    body = {"prompt": whole, "max_new_tokens": 1, "explain": True}
+    (found,) = entity_server.http.post("/generate", json=body).json()["explain"]
+    assert found["subject"] == whole.lower()
+
+
 def test_of_two_that_are_not_told_apart_the_later_answers(entity_server: Server) -> None:
     chad = {"subject": "Chad", "editor": "entity"}
     (one,) = apply(
