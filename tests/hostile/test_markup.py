@@ -26,7 +26,7 @@ def test_markup_is_text(target: Target) -> None:
     edit = {"prompt": SCRIPT, "target_new": QUOTED, "metadata": {SCRIPT: QUOTED}}
     taken = http.post("/edits", json=edit)
     number = taken.json()["edits"][0]["id"]
-    found = http.get(f"/edits/{number}?wait=30")
+    found = http.get(f"/edits/{number}?wait=60")
     assert {name: found.json()[name] for name in edit} == edit
     assert found.json()["status"] == "applied", found.text
     undo = {"reason": SCRIPT}
