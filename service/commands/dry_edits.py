@@ -35,7 +35,7 @@ def try_edits(server: Client, edits: Sequence[Given], *, as_json: bool) -> None:
 
 
 def _batches(about: dict[str, Any], edits: Sequence[Given]) -> Iterator[list[Given]]:
-    """Those of one editor with one set of hyperparameters, as many as a batch takes."""
+    """Yields edits of one editor with one set of hyperparameters, as many as a batch takes."""
     kinds: dict[str, list[Given]] = {}
     for one in edits:
         kind = [one.body.get("editor") or about["editor"], one.body.get("hyperparameters") or {}]

@@ -18,7 +18,7 @@ class Given:
 
 
 def requests_of(edits: Sequence[Given], most: int = EDITS_PER_REQUEST) -> Iterator[list[Given]]:
-    """As many edits in each as a request takes, and at most so many."""
+    """Yields the edits of each request: as many as one takes, and `most` at most."""
     some: list[Given] = []
     size = 0
     for one in edits:

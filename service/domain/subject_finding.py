@@ -129,7 +129,7 @@ def _is_office(word: str) -> bool:
 
 
 def _is_name(word: str) -> bool:
-    """Also one as in "d'Ivoire"."""
+    """Whether a word is written as names are, also as in "d'Ivoire"."""
     return word[0].isupper() or word[0].isdigit() or _ARTICLE.match(word) is not None
 
 

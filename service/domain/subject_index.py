@@ -67,7 +67,8 @@ class SubjectIndex:
         """
         if not self.by_head:
             return frozenset()
-        written, searched = spaced(text), normal(text)
+        written = spaced(text)
+        searched = written.casefold()  # as `normal` has it
         found = sorted(self._spans(searched, whole), key=lambda span: (span[0], -span[1]))
         # Of a few letters the small form is longer: names are not told apart there.
         cased = bool(found) and len(written) == len(searched) and shows_names(written)

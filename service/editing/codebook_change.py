@@ -53,8 +53,8 @@ class CodebookChange:
         return CodebookOutline(self.site, entries_over(known, index))
 
     def overruled(self, parent: Overlay | None) -> dict[int, int]:
-        """By edit, the latest other one of the state before whose place it takes somewhere with
-        another target: no radius can part the two.
+        """Returns, by edit, the latest other one of the state before whose place it takes somewhere
+        with another target: no radius can part the two.
         """
         if not isinstance(parent, Codebook):
             return {}

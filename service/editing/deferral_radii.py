@@ -23,7 +23,7 @@ FALSE_HITS = 0.01
 
 @dataclass(frozen=True)
 class DeferralRadii:
-    """In the units of the module's input."""
+    """The radii of one site, in the units of its module's input."""
 
     plain: float
     chat: float | None = None  # None: the model has no chat template

@@ -104,10 +104,10 @@ class Grace:
         self._splitting = splitting or Splitting()
         layer = layers_of(model)[hyperparameters.layer]
         self._module = layer.get_submodule(hyperparameters.module)
-        # What this module returns is added to what its layer returns, as it is: values can be tried
-        # from the next layer on, if there is one.
         config = model.config.get_text_config()
         self._most_tokens: int | None = getattr(config, "max_position_embeddings", None)
+        # What this module returns is added to what its layer returns, as it is: values can be tried
+        # from the next layer on, if there is one.
         default = hyperparameters.module == architecture_of(model).codebook_module
         self._added = default and hyperparameters.layer + 1 < len(layers_of(model))
         for module in (*layers_of(model)[hyperparameters.layer :], self._module):

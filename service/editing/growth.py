@@ -15,7 +15,7 @@ def metrics_of(known: int, now: int, written: Sequence[int]) -> dict[str, Any]:
 
 
 def latest(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """By edit, the latest of the others that it is paired with."""
+    """Returns, by edit, the latest of the others that it is paired with."""
     found: dict[int, int] = {}
     for edit, other in pairs:
         if edit != other:

@@ -109,7 +109,7 @@ class Parts:
     def references(
         self, name: str, what: str, edits: Sequence[int], counts: Sequence[int], had: Sequence[int]
     ) -> None:
-        """As many numbers for each edit as `counts` says, each of one of the `had` that it has."""
+        """Checks numbers: each edit has as many as `counts` says, each below what it `had`."""
         numbers = iter(self.integers(name, sum(counts)))
         for edit, count, most in zip(edits, counts, had, strict=True):
             for number in islice(numbers, count):

@@ -65,7 +65,7 @@ class Phrasing:
 
     @property
     def field(self) -> str:
-        """Of the correction, by which clients know it."""
+        """The field of the correction by which clients know it."""
         return "prompt" if self.number == 0 else f"paraphrases[{self.number - 1}]"
 
     @property

@@ -79,9 +79,9 @@ class DryRun:
             raise InvalidRequestError(faults)
 
     def __call__(self, corrections: Sequence[Correction], given_up: threading.Event) -> Tried:
-        """Of edits that `check` and the intake have passed. Raises `ConflictError` where what their
-        editor needs is still to be made, or the batch as a whole is at fault, and `StoppedError`
-        once it is `given_up`.
+        """Tries edits that `check` and the intake have passed. Raises `ConflictError` where what
+        their editor needs is still to be made, or the batch as a whole is at fault, and
+        `StoppedError` once it is `given_up`.
         """
         first = corrections[0]
         if not self._editors.ready(first.editor, first.hyperparameters):

@@ -31,7 +31,7 @@ class Reply:
 
     @property
     def probability(self) -> float:
-        """Of target_new's own tokens, 0 to 1."""
+        """How likely target_new's own tokens are, 0 to 1."""
         found = math.exp(self.score.logprob)
         # Of a model that gives up: no JSON holds what is not a number.
         return 0.0 if math.isnan(found) else found

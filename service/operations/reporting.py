@@ -10,7 +10,7 @@ MOST_CHARACTERS = 256
 def report(before: Finding, after: Finding) -> EditReport:
     phrasings = tuple(
         PhrasingReport(
-            field=_field(now.phrasing.number),
+            field=now.phrasing.field,
             format=now.phrasing.form,
             reached=now.reached,
             probability_before=was.probability,
@@ -29,10 +29,6 @@ def report(before: Finding, after: Finding) -> EditReport:
         for neighbor, was, now in zip(after.neighbors, before.answers, after.answers, strict=True)
     )
     return EditReport(phrasings, neighbors)
-
-
-def _field(number: int) -> str:
-    return "prompt" if number == 0 else f"paraphrases[{number - 1}]"
 
 
 def _stored(answer: str) -> str:

@@ -75,7 +75,7 @@ class StockMeasurements(ABC, Generic[Place, Found]):
 
     @abstractmethod
     def _read(self, place: Place) -> Found | None:
-        """From the store."""
+        """Reads it from the store, if it is there."""
 
     @abstractmethod
     def _save(self, place: Place, found: Found) -> None: ...

@@ -132,7 +132,7 @@ class SubmissionRecord(Numbered):
 
 
 class Part(BaseModel):
-    """Of a row's JSON."""
+    """One part of a row's JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -56,8 +56,8 @@ class EntityChange:
         return EntityOutline(self.space.digest, entries, answers)
 
     def overruled(self, parent: Overlay | None) -> dict[int, int]:
-        """By edit, the latest other one of the state before in whose place it answers somewhere
-        with another target: a correction of a correction.
+        """Returns, by edit, the latest other one of the state before in whose place it answers
+        somewhere with another target: a correction of a correction.
         """
         if not isinstance(parent, EntityBook):
             return {}

@@ -145,7 +145,7 @@ class Entity:
                 labels=tuple(label for _, label in answers),
                 values=torch.cat([next(values) for _ in answers]),
             )
-            fault = self._fault(target)
+            fault = self._fault(target, request.given)
             if fault is None:
                 targets.append(target)
             else:
@@ -201,13 +201,13 @@ class Entity:
         own, other = (space.half(side, decoded=False) for side in (key, others[rows]))
         return min(radius, float(distances(own, other).min()) - self.hyperparameters.noise)
 
-    def _fault(self, target: Target) -> str | None:
+    def _fault(self, target: Target, given: Sequence[Phrasing]) -> str | None:
         if not target.is_finite():
             return "its values or keys are not finite"
         least = self.hyperparameters.noise
-        for number, radius in enumerate(target.radii):
+        for phrasing, radius in zip(given, target.radii, strict=True):
             if radius < least:
-                what = "its prompt" if number == 0 else f"paraphrases[{number - 1}]"
+                what = "its prompt" if phrasing.number == 0 else phrasing.field
                 return (
                     f"a neighborhood prompt asks the same as {what}: they are {radius + least:.4f} "
                     f"apart, and {2 * least:.4f} is the least that can be told apart"
