@@ -226,12 +226,15 @@ class Grace:
         texts, columns, _ = table.queries
         radii = torch.tensor([self._radius(phrasings[text].form) for text in texts])
         faults: dict[int, str] = {}
-        for number, request in enumerate(requests):
+        beside = [neighbor.prompt for request in requests for neighbor in request.neighborhood]
+        if not beside:
+            return radii, faults
+        neighbors = self.keys(beside).split([len(r.neighborhood) for r in requests])
+        for number, (request, others) in enumerate(zip(requests, neighbors, strict=True)):
             if not request.neighborhood:
                 continue
             own = table.queries_of(number)
-            neighbors = self.keys([neighbor.prompt for neighbor in request.neighborhood])
-            apart = distances(keys[own], neighbors).amin(dim=1)
+            apart = distances(keys[own], others).amin(dim=1)
             noise = max(self.hyperparameters.noise, COINCIDENT)
             slack = noise * torch.linalg.vector_norm(keys[own], dim=1)
             radii[own] = torch.minimum(radii[own], apart - slack).clamp(min=0)
